@@ -1,0 +1,289 @@
+"""What a run is: frozen dataclasses of plain values.
+
+This module imports neither torch nor numpy, so the command line can read every recipe without waiting for them.
+A value that cannot be used raises `ValueError` when the object is made, with the fix in the message; nothing is
+ignored silently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar
+
+ModelName = Literal["tiny_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
+Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu"]
+Init = Literal["xavier", "gaussian", "kaiming"]
+OptimizerName = Literal["sgd", "adamw", "muon"]
+ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_T = TypeVar("_T")
+
+
+class UserError(ValueError):
+    """A mistake the user can mend: the message says what is wrong, where, and what to do.
+
+    The command line prints it without a traceback and exits with 2.
+    """
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network; the number of classes, the channels and the image size come from the data."""
+
+    name: ModelName = "tiny_alexnet"
+    """Network, see `alexnet models`."""
+    activation: Activation | None = None
+    """Activation function; None: the network's own (tanh for lenet, relu elsewhere)."""
+    dropout: float | None = None
+    """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5, lenet 0)."""
+    init: Init = "kaiming"
+    """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.dropout is None or 0 <= self.dropout < 1,
+            f"model.dropout must lie in [0, 1), not {self.dropout}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How training images are varied and how all images are scaled."""
+
+    crop_padding_px: int = 0
+    """Zero padding before a random crop back to the image's size; 0: no random crop."""
+    flip: bool = False
+    """Mirror each image left to right with probability 1/2."""
+    normalize: bool = True
+    """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
+
+    def __post_init__(self) -> None:
+        _require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
+
+
+_OPTIMIZER_FIELDS: dict[str, set[str]] = {
+    "sgd": {"momentum", "nesterov"},
+    "adamw": {"betas"},
+    "muon": {"momentum", "nesterov"},
+}
+_SCHEDULE_FIELDS: dict[str, set[str]] = {
+    "constant": {"warmup_epochs"},
+    "step": {"warmup_epochs", "factor", "step_epochs"},
+    "cosine": {"warmup_epochs"},
+    "one_cycle": {"warmup_epochs"},
+    "plateau": {"warmup_epochs", "factor", "patience_epochs", "max_drops"},
+}
+
+
+def _refuse_unused(group: str, config: Any, used: dict[str, set[str]]) -> None:
+    optional = set().union(*used.values())
+    for name in sorted(optional - used[config.name]):
+        if getattr(config, name) is not None:
+            users = ", ".join(kind for kind, names in used.items() if name in names)
+            raise UserError(
+                f"{group}.{name} is not used by {config.name} (it belongs to {users}): "
+                f"drop it, or pass --{group}.{name.replace('_', '-')} None"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Optimiser and its step size. Fields left None take the optimiser's own default."""
+
+    name: OptimizerName = "sgd"
+    """sgd; adamw (decoupled decay); muon (orthogonalised momentum, for matrices; sgd does the rest)."""
+    lr: float = 0.05
+    """Learning rate at the schedule's peak."""
+    weight_decay: float = 5e-4
+    """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
+    decay_biases: bool = False
+    """Also decay biases, as MXNet Gluon does."""
+    momentum: float | None = None
+    """sgd, muon: momentum; None: 0.9 for sgd, 0.95 for muon."""
+    nesterov: bool | None = None
+    """sgd, muon: Nesterov's momentum; None: yes, where there is momentum."""
+    betas: tuple[float, float] | None = None
+    """adamw: decay rates of the two moments; None: 0.9 0.999."""
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, f"optimizer.lr must be positive, not {self.lr}")
+        _require(self.weight_decay >= 0, f"optimizer.weight_decay cannot be negative: {self.weight_decay}")
+        _require(
+            self.momentum is None or 0 <= self.momentum < 1,
+            f"optimizer.momentum must lie in [0, 1), not {self.momentum}",
+        )
+        _require(
+            not (self.nesterov and self.momentum == 0),
+            "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
+        )
+        _refuse_unused("optimizer", self, _OPTIMIZER_FIELDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Learning rate over the run. Fields left None take the schedule's own default."""
+
+    name: ScheduleName = "one_cycle"
+    """constant; step (times factor at step_epochs); cosine to 0; one_cycle (linear up, linear down to 0);
+    plateau (times factor when the validation error stops falling, as in Krizhevsky 2012, section 5)."""
+    warmup_epochs: float | None = None
+    """Epochs of linear rise from 0 to the peak; None: a quarter of the run for one_cycle, else 0."""
+    step_epochs: tuple[int, ...] | None = None
+    """step: epochs after which the rate drops; None: at 1/2 and 3/4 of the run."""
+    factor: float | None = None
+    """step, plateau: what the rate is multiplied by; None: 0.1."""
+    patience_epochs: int | None = None
+    """plateau: epochs without a better validation error before a drop; None: 5."""
+    max_drops: int | None = None
+    """plateau: the most drops; None: 3, as the paper."""
+
+    def __post_init__(self) -> None:
+        _require(self.warmup_epochs is None or self.warmup_epochs >= 0, "schedule.warmup_epochs cannot be negative")
+        _require(self.factor is None or 0 < self.factor < 1, "schedule.factor must lie in (0, 1)")
+        _require(
+            self.patience_epochs is None or self.patience_epochs >= 1,
+            "schedule.patience_epochs must be 1 or more",
+        )
+        _refuse_unused("schedule", self, _SCHEDULE_FIELDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a run's outcome, but for the images themselves."""
+
+    name: str
+    """Name of the recipe this one derives from."""
+    data: str = "cifar10"
+    """Source trained on when none is named: see `alexnet data info`."""
+    epochs: int = 10
+    """Passes over the training images."""
+    batch_size: int = 128
+    """Images a step of the optimiser sees."""
+    accumulate_steps: int = 1
+    """Parts a batch is computed in, to save memory; the result is that of the whole batch."""
+    seed: int = 0
+    """Decides the first weights, the order of images, augmentation and dropout; the validation cut does not
+    depend on it."""
+    val_fraction: float = 0.1
+    """Share of the training images held out, per class, to watch the run; 0: train on all of them."""
+    image_px: int | None = None
+    """Side images are brought to; None: their own where all share one of at most 64 px, else the network's."""
+    label_smoothing: float = 0.0
+    """Share of the target spread evenly over the classes, in [0, 1)."""
+    ema_decay: float | None = None
+    """Evaluate and keep an exponential moving average of the weights, with this decay a step; None: the last
+    weights."""
+    grad_clip_norm: float | None = None
+    """Longest gradient taken as it is; longer ones are scaled to this length."""
+    stop_at_chance_epochs: int = 5
+    """Stop when the loss is still that of guessing after so many epochs; 0: never."""
+    checkpoint_every_s: float = 300.0
+    """Seconds between checkpoints within an epoch; each epoch's end is kept too."""
+    device: str = "auto"
+    """auto (cuda, then mps, then cpu), or a device's name."""
+    precision: Precision = "auto"
+    """Numbers the network computes in; weights stay fp32. auto: bf16 where the device has it in hardware."""
+    threads: int | None = None
+    """Threads on the CPU; None: as many as this process may run on."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, f"epochs must be 1 or more, not {self.epochs}")
+        _require(self.batch_size >= 1, f"batch_size must be 1 or more, not {self.batch_size}")
+        _require(
+            1 <= self.accumulate_steps <= self.batch_size,
+            f"accumulate_steps must lie in 1..batch_size ({self.batch_size}), not {self.accumulate_steps}",
+        )
+        _require(0 <= self.val_fraction < 1, f"val_fraction must lie in [0, 1), not {self.val_fraction}")
+        _require(0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)")
+        _require(
+            self.ema_decay is None or 0 < self.ema_decay < 1,
+            "ema_decay must lie in (0, 1), or be None for no averaging",
+        )
+        _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
+        _require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
+        _require(self.checkpoint_every_s > 0, "checkpoint_every_s must be positive")
+        _require(self.threads is None or self.threads >= 1, "threads must be 1 or more")
+        _require(
+            self.schedule.name != "plateau" or self.val_fraction > 0,
+            "the plateau schedule watches the validation error: set val_fraction above 0",
+        )
+        warmup_epochs = self.schedule.warmup_epochs
+        _require(
+            warmup_epochs is None or warmup_epochs <= self.epochs,
+            f"schedule.warmup_epochs ({warmup_epochs}) is longer than the run of {self.epochs} epochs",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What turns an image file into a network's input; it travels with the weights.
+
+    An image is turned upright (EXIF), brought to `in_channels` channels, resized so that its short side is
+    `image_px`, cut to the centre square, scaled to 0..1, and normalised: `(x - mean) / std` per channel.
+    """
+
+    image_px: int
+    in_channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _require(self.in_channels in (1, 3), f"images have 1 or 3 channels, not {self.in_channels}")
+        _require(
+            len(self.mean) == self.in_channels == len(self.std) and min(self.std) > 0,
+            f"mean and std need {self.in_channels} values, the latter positive",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """All that a weights file says beside its tensors: enough to rebuild the network and feed it."""
+
+    model: str
+    """A name of `alexnet.models`."""
+    options: dict[str, Any]
+    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation."""
+    class_names: tuple[str, ...]
+    """Name of each output, in order."""
+    preprocessing: Preprocessing
+    recipe: dict[str, Any] | None = None
+    """The recipe the weights were trained by, where known."""
+    source: str | None = None
+    """Where converted weights came from."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """`config` (any dataclass of this module) as plain JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[_T], values: dict[str, Any]) -> _T:
+    """Build the dataclass `kind` from `values` as `to_dict` made them; unknown keys raise `UserError`."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)}; it was written by another version")
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _restore(hints[name], value) for name, value in values.items()})
+
+
+def _restore(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast("type[Any]", hint), value)
+    return tuple(value) if typing.get_origin(hint) is tuple else value

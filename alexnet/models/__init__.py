@@ -1,0 +1,23 @@
+"""The networks, by name: `tiny_alexnet`, `alexnet`, `alexnet_2012`, `alexnet_owt`, `lenet`."""
+
+from alexnet.models._build import ConvNet, ModelFacts, count_macs, count_parameters, create, facts, names
+from alexnet.models.alexnet import alexnet, alexnet_2012, alexnet_owt
+from alexnet.models.initialize import initialize
+from alexnet.models.lenet import lenet
+from alexnet.models.tiny_alexnet import tiny_alexnet
+
+__all__ = [
+    "ConvNet",
+    "ModelFacts",
+    "alexnet",
+    "alexnet_2012",
+    "alexnet_owt",
+    "count_macs",
+    "count_parameters",
+    "create",
+    "facts",
+    "initialize",
+    "lenet",
+    "names",
+    "tiny_alexnet",
+]

@@ -1,0 +1,163 @@
+"""What all networks share: activations, the size check and the registry of names."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.config import Activation, UserError
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "elu": nn.ELU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+def activation_layer(name: Activation) -> nn.Module:
+    """A new activation layer; never in place, so hooks see what a layer was given."""
+    if name not in _ACTIVATIONS:
+        raise UserError(f"unknown activation {name!r}: choose one of {', '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[name]()
+
+
+def named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
+    """`nn.Sequential` whose layers carry the paper's names (conv1 ... fc8)."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+class ConvNet(nn.Module):
+    """Convolutional `features`, then a dense `classifier`.
+
+    Subclasses build both; `features` maps [N, in_channels, image_px, image_px] to maps, and `classifier` the
+    flattened maps (in C, H, W order) to [N, num_classes] scores.
+    """
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Class scores [N, K], before softmax."""
+        maps_NCHW = self.features(x_NCHW)
+        scores_NK: Tensor = self.classifier(maps_NCHW.flatten(1))
+        return scores_NK
+
+
+def maps_px(features: nn.Sequential, image_px: int) -> int:
+    """Side of the maps that `features` makes of square images; 0 or less where the image is too small."""
+    side = image_px
+    for layer in features:
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            kernel, stride, padding = (_side(v) for v in (layer.kernel_size, layer.stride, layer.padding))
+            side = (side + 2 * padding - kernel) // stride + 1
+            if side < 1:
+                return 0
+        elif isinstance(layer, nn.AdaptiveAvgPool2d):
+            side = _side(layer.output_size)
+    return side
+
+
+def _side(value: Any) -> int:
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def check_size(name: str, features: nn.Sequential, image_px: int) -> int:
+    """`maps_px`, or a `UserError` naming the smallest size that fits and the network for small images."""
+    side = maps_px(features, image_px)
+    if side >= 1:
+        return side
+    smallest = next(px for px in range(image_px + 1, 1024) if maps_px(features, px) >= 1)
+    hint = "" if name == "tiny_alexnet" else ", or use tiny_alexnet, made for 32 px images"
+    raise UserError(
+        f"{name} needs images of at least {smallest} px, not {image_px}: enlarge them with --image-px{hint}"
+    )
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a network beside its code; all figures are for its native input."""
+
+    native_px: int
+    """Side of the images it was designed for."""
+    native_channels: int
+    native_classes: int
+    parameters: int
+    """Learned numbers at the native input."""
+    lr: float
+    """Learning rate to begin with: SGD, momentum 0.9, batch 128."""
+    mean: tuple[float, ...]
+    """Channel means of its native data, pixels in 0..1."""
+    std: tuple[float, ...]
+    source: str
+
+
+_REGISTRY: dict[str, tuple[Callable[..., ConvNet], ModelFacts]] = {}
+
+
+def register(facts: ModelFacts) -> Callable[[Callable[..., ConvNet]], Callable[..., ConvNet]]:
+    """Make a network's function known under its name."""
+
+    def add(build: Callable[..., ConvNet]) -> Callable[..., ConvNet]:
+        _REGISTRY[build.__name__] = (build, facts)
+        return build
+
+    return add
+
+
+def names() -> tuple[str, ...]:
+    """The names of all networks."""
+    return tuple(_REGISTRY)
+
+
+def facts(name: str) -> ModelFacts:
+    """What is known of the network `name`; raises `UserError` for an unknown one."""
+    return _entry(name)[1]
+
+
+def create(name: str, **options: Any) -> ConvNet:
+    """Build the network `name`; `options` are those of its function, e.g. `num_classes`.
+
+    Raises:
+        UserError: the name or an option is unknown, or the images are too small for the network.
+    """
+    build = _entry(name)[0]
+    unknown = sorted(set(options) - set(inspect.signature(build).parameters))
+    if unknown:
+        raise UserError(f"{name} takes no option {', '.join(unknown)}")
+    return build(**options)
+
+
+def _entry(name: str) -> tuple[Callable[..., ConvNet], ModelFacts]:
+    if name not in _REGISTRY:
+        raise UserError(f"unknown model {name!r}: choose one of {', '.join(_REGISTRY)}")
+    return _REGISTRY[name]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Learned numbers in `model`."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def count_macs(model: nn.Module, in_channels: int, image_px: int) -> int:
+    """Multiply-adds of one image's forward pass, counted on the meta device."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    meta = _on_meta(model)
+    with FlopCounterMode(display=False) as counter:
+        meta(torch.empty(1, in_channels, image_px, image_px, device="meta"))
+    return math.ceil(counter.get_total_flops() / 2)
+
+
+def _on_meta(model: nn.Module) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(model).to("meta").eval()

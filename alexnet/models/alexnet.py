@@ -1,0 +1,238 @@
+"""AlexNet three times: the tutorial's single tower, the paper's of 2012, and the one of 2014 torchvision ships."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from alexnet.config import Activation
+from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of 2012's training images, as torchvision and timm use them
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def _pool(name: str) -> tuple[str, nn.Module]:
+    return name, nn.MaxPool2d(kernel_size=3, stride=2)  # overlapping (Krizhevsky 2012, 3.4)
+
+
+def _response_norm(name: str) -> tuple[str, nn.Module]:
+    # alpha is the paper's 1e-4 times n = 5: torch divides alpha by n, the paper does not (3.3).
+    return name, nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+class AlexNet(ConvNet):
+    """The tutorial's single tower; see `alexnet`."""
+
+    def __init__(
+        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
+        self.features = named(
+            [
+                ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)),
+                _pool("pool1"),
+                ("act1", activation_layer(activation)),
+                ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2)),
+                _pool("pool2"),
+                ("act2", activation_layer(activation)),
+                ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
+                ("act3", activation_layer(activation)),
+                ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1)),
+                ("act4", activation_layer(activation)),
+                ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
+                _pool("pool5"),
+                ("act5", activation_layer(activation)),
+            ]
+        )
+        side = check_size("alexnet", self.features, image_px)
+        self.classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
+
+
+class AlexNet2012(ConvNet):
+    """The paper's network, both of its halves; see `alexnet_2012`."""
+
+    def __init__(
+        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        self.features = named(
+            [
+                ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=2)),
+                ("act1", activation_layer(activation)),
+                _response_norm("norm1"),
+                _pool("pool1"),
+                ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
+                ("act2", activation_layer(activation)),
+                _response_norm("norm2"),
+                _pool("pool2"),
+                ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
+                ("act3", activation_layer(activation)),
+                ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)),
+                ("act4", activation_layer(activation)),
+                ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)),
+                _pool("pool5"),
+                ("act5", activation_layer(activation)),
+            ]
+        )
+        side = check_size("alexnet_2012", self.features, image_px)
+        self.classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
+
+
+def _dense_layers(inputs: int, num_classes: int, dropout: float, activation: Activation) -> nn.Sequential:
+    """fc6 to fc8, dropout on the outputs of the two hidden layers (Krizhevsky 2012, 4.2)."""
+    return named(
+        [
+            ("fc6", nn.Linear(inputs, 4096)),
+            ("act6", activation_layer(activation)),
+            ("drop6", nn.Dropout(dropout)),
+            ("fc7", nn.Linear(4096, 4096)),
+            ("act7", activation_layer(activation)),
+            ("drop7", nn.Dropout(dropout)),
+            ("fc8", nn.Linear(4096, num_classes)),
+        ]
+    )
+
+
+class AlexNetOWT(ConvNet):
+    """The net of "One weird trick"; see `alexnet_owt`."""
+
+    def __init__(
+        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        self.features = named(
+            [
+                ("conv1", nn.Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)),
+                _pool("pool1"),
+                ("act1", activation_layer(activation)),
+                ("conv2", nn.Conv2d(64, 192, kernel_size=5, padding=2)),
+                _pool("pool2"),
+                ("act2", activation_layer(activation)),
+                ("conv3", nn.Conv2d(192, 384, kernel_size=3, padding=1)),
+                ("act3", activation_layer(activation)),
+                ("conv4", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
+                ("act4", activation_layer(activation)),
+                ("conv5", nn.Conv2d(256, 256, kernel_size=3, padding=1)),
+                _pool("pool5"),
+                ("act5", activation_layer(activation)),
+                ("avgpool", nn.AdaptiveAvgPool2d(6)),
+            ]
+        )
+        check_size("alexnet_owt", self.features, image_px)
+        self.classifier = named(
+            [
+                ("drop5", nn.Dropout(dropout)),
+                ("fc6", nn.Linear(256 * 6 * 6, 4096)),
+                ("act6", activation_layer(activation)),
+                ("drop6", nn.Dropout(dropout)),
+                ("fc7", nn.Linear(4096, 4096)),
+                ("act7", activation_layer(activation)),
+                ("fc8", nn.Linear(4096, num_classes)),
+            ]
+        )
+
+
+@register(
+    ModelFacts(
+        native_px=224,
+        native_channels=3,
+        native_classes=1000,
+        parameters=50_844_008,
+        lr=0.01,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+        source="the tutorial's AlexNet",
+    )
+)
+def alexnet(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    image_px: int = 224,
+    dropout: float = 0.5,
+    activation: Activation = "relu",
+) -> ConvNet:
+    """The tutorial's AlexNet: one tower, no response normalisation, no padding at conv1; 50,844,008 parameters.
+
+    Args:
+        num_classes: K, the number of outputs.
+        in_channels: channels of the images.
+        image_px: side of the square images, 67 or more.
+        dropout: share of hidden dense units dropped in training, in [0, 1).
+        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+
+    Raises:
+        UserError: the images are too small, or the activation is unknown.
+    """
+    return AlexNet(num_classes, in_channels, image_px, dropout, activation)
+
+
+@register(
+    ModelFacts(
+        native_px=224,
+        native_channels=3,
+        native_classes=1000,
+        parameters=60_965_224,
+        lr=0.01,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+        source="Krizhevsky, Sutskever and Hinton 2012",
+    )
+)
+def alexnet_2012(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    image_px: int = 224,
+    dropout: float = 0.5,
+    activation: Activation = "relu",
+) -> ConvNet:
+    """The paper's AlexNet, with response normalisation and two groups; 60,965,224 parameters.
+
+    Maps of 55, 27, 13, 13, 13 and 6 px at 224 px. The paper's 224 px do not give 55 px maps without padding;
+    conv1 pads by 2, so 227 px (no padding in the authors' code) and 224 px agree.
+
+    Args:
+        num_classes: K, the number of outputs.
+        in_channels: channels of the images.
+        image_px: side of the square images, 63 or more.
+        dropout: share of hidden dense units dropped in training, in [0, 1).
+        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+
+    Raises:
+        UserError: the images are too small, or the activation is unknown.
+    """
+    return AlexNet2012(num_classes, in_channels, image_px, dropout, activation)
+
+
+@register(
+    ModelFacts(
+        native_px=224,
+        native_channels=3,
+        native_classes=1000,
+        parameters=61_100_840,
+        lr=0.01,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+        source="Krizhevsky 2014 (One weird trick), as torchvision's alexnet",
+    )
+)
+def alexnet_owt(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    image_px: int = 224,
+    dropout: float = 0.5,
+    activation: Activation = "relu",
+) -> ConvNet:
+    """torchvision's `alexnet`, layer for layer, so its weights fit; 61,100,840 parameters.
+
+    Args:
+        num_classes: K, the number of outputs.
+        in_channels: channels of the images.
+        image_px: side of the square images, 63 or more.
+        dropout: share of dense units dropped in training, in [0, 1).
+        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+
+    Raises:
+        UserError: the images are too small, or the activation is unknown.
+    """
+    return AlexNetOWT(num_classes, in_channels, image_px, dropout, activation)

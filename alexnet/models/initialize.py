@@ -1,0 +1,42 @@
+"""First weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from alexnet.config import Init, UserError
+
+_PAPER_BIAS_ONE = {"conv2", "conv4", "conv5", "fc6", "fc7"}  # Krizhevsky 2012, section 5
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, init: Init, generator: torch.Generator | None = None) -> None:
+    """Fill every convolution and dense layer of `model` with fresh weights, in layer order.
+
+    Args:
+        model: any network whose layers are `nn.Conv2d` and `nn.Linear`.
+        init: `xavier`, uniform with variance 2 / (fan_in + fan_out), biases 0 (Glorot 2010; the tutorial);
+            `gaussian`, deviation 0.01 and biases 0, but 1 in conv2, conv4, conv5 and the hidden dense layers
+            fc6 and fc7 of an eight-layer net (Krizhevsky 2012, section 5);
+            `kaiming`, normal with variance 2 / fan_in, biases 0 (He 2015).
+        generator: source of randomness, on the CPU; None: torch's global one.
+
+    Raises:
+        UserError: `init` is none of these.
+    """
+    eight_layers = any(name.endswith("fc8") for name, _ in model.named_modules())
+    for name, layer in model.named_modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if init == "xavier":
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+        elif init == "gaussian":
+            nn.init.normal_(layer.weight, std=0.01, generator=generator)
+        elif init == "kaiming":
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+        else:
+            raise UserError(f"unknown init {init!r}: choose xavier, gaussian or kaiming")
+        if layer.bias is not None:
+            one = init == "gaussian" and eight_layers and name.rpartition(".")[2] in _PAPER_BIAS_ONE
+            nn.init.constant_(layer.bias, 1.0 if one else 0.0)
