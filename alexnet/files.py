@@ -1,0 +1,60 @@
+"""Files that are either whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write `path` so that readers see the old file or the new one, never a part, even after a kill.
+
+    Yields a temporary path in the same folder, already created and empty. When the block ends without an
+    exception, that file is synced to disk and takes the name `path`; otherwise it is removed and `path` stays
+    as it was. A process killed inside the block leaves a hidden `.NAME.*.tmp` file behind, which nothing reads.
+
+    Raises:
+        OSError: the folder is missing or cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    # A random name, so that two processes writing the same path do not share a temporary file.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    part.touch(exist_ok=False)
+    try:
+        yield part
+        _sync(part)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def write_json(path: str | Path, values: Any) -> None:
+    """Write `values` (plain JSON values) to `path` atomically: indent 2, UTF-8, a newline at the end.
+
+    Raises:
+        ValueError: `values` holds NaN or an infinity, which JSON does not have.
+        OSError: as `atomic_write`.
+    """
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    """Wait until `path`, a file or a folder, is on disk; systems that cannot open folders skip those."""
+    if os.name == "nt" and path.is_dir():
+        return
+    # Windows flushes only handles open for writing; folders open only for reading.
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
