@@ -1,0 +1,160 @@
+"""The native format: `.safetensors` whose metadata holds the `ModelCard`.
+
+Metadata of a safetensors file maps strings to strings. Ours has three keys: `format` = "pt" (what other readers
+expect of torch tensors), `alexnet.format_version` and `alexnet.card`, the card as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from alexnet.config import ModelCard, UserError, from_dict, to_dict
+from alexnet.files import atomic_write
+from alexnet.models import ConvNet
+from alexnet.weights._files import detect
+from alexnet.weights._fit import empty_net, entries, mismatches
+
+FORMAT_VERSION = 1
+_VERSION_KEY = "alexnet.format_version"
+_CARD_KEY = "alexnet.card"
+
+
+def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
+    """Write the weights of `model` and `card` to `path`, atomically, as contiguous fp32.
+
+    Args:
+        path: a file ending in `.safetensors`; its folder is made where it is missing.
+        model: network whose tensors have the names and shapes that `card` tells, on any device.
+        card: what the weights are.
+
+    Raises:
+        UserError: `path` ends otherwise, or `model` is not the network that `card` describes.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise UserError(f"weights are written as .safetensors: call the file {path.with_suffix('.safetensors')}")
+    tensors = {name: _plain(tensor) for name, tensor in model.state_dict().items()}
+    _check_fit(empty_net(card.model, card.options), tensors, "this network", card)
+    metadata = {
+        "format": "pt",
+        _VERSION_KEY: str(FORMAT_VERSION),
+        _CARD_KEY: json.dumps(to_dict(card), ensure_ascii=False, allow_nan=False),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as part:
+        save_file(tensors, part, metadata)
+
+
+def load(path: str | Path) -> tuple[ConvNet, ModelCard]:
+    """The network of a `.safetensors` file or a run folder, in eval mode on the CPU, and its card.
+
+    Raises:
+        UserError: there is no such file, the run is unfinished, the file is damaged or was not written by `save`,
+            or its tensors do not fit the network its card names.
+    """
+    path = _weights_file(Path(path))
+    metadata, tensors = _read(path, with_tensors=True)
+    card = _parse_card(path, metadata)
+    try:
+        model = empty_net(card.model, card.options)
+    except UserError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:  # options that are not numbers, or negative ones
+        raise UserError(f"{path} describes a {card.model} that cannot be built: {error}") from None
+    _check_fit(model, tensors, str(path), card)
+    model.load_state_dict({name: _plain(tensor) for name, tensor in tensors.items()}, assign=True)
+    return model.eval(), card
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card of a `.safetensors` file or a run folder, without reading the weights; errors as `load`."""
+    path = _weights_file(Path(path))
+    return _parse_card(path, _read(path, with_tensors=False)[0])
+
+
+def is_native(path: Path) -> bool:
+    """Whether the safetensors file at `path` carries a card, readable or not."""
+    return _CARD_KEY in _read(path, with_tensors=False)[0]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of the safetensors file at `path`, ours or not; raises `UserError` for a damaged file."""
+    return _read(path, with_tensors=True)[1]
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """`tensor` on the CPU in fp32, contiguous (safetensors refuses channels_last)."""
+    return tensor.detach().to("cpu", torch.float32).contiguous()
+
+
+def _weights_file(path: Path) -> Path:
+    """The weights of a run folder, or the file itself."""
+    if not path.is_dir():
+        return path
+    file = path / "model.safetensors"
+    if file.is_file():
+        return file
+    if (path / "checkpoint").exists():
+        raise UserError(f"{path} holds an unfinished run: finish it with `alexnet train --resume {path}`")
+    raise UserError(f"{path} has no model.safetensors: name a run folder or a .safetensors file")
+
+
+def _read(path: Path, *, with_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    kind = detect(path)
+    if kind in ("mxnet", "torch"):
+        raise UserError(
+            f"{path} is a file of {'MXNet' if kind == 'mxnet' else 'PyTorch'}, not .safetensors:\n"
+            f"convert it first with `alexnet convert {path} NEW.safetensors --model NAME --classes FILE`"
+        )
+    if kind is None:
+        raise UserError(f"{path} is not a .safetensors file, or it is damaged")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Cloned, as a tensor of safe_open is a view of the file, which may be replaced while the net lives.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()} if with_tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} is truncated or damaged: copy or make it again\n({error})") from None
+    return metadata, tensors
+
+
+def _parse_card(path: Path, metadata: dict[str, str]) -> ModelCard:
+    if _CARD_KEY not in metadata:
+        raise UserError(
+            f"{path} does not say which network it is for:\n"
+            f"add that with `alexnet convert {path} NEW.safetensors --model NAME --classes FILE`"
+        )
+    version = metadata.get(_VERSION_KEY)
+    if version != str(FORMAT_VERSION):
+        raise UserError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}: use the alexnet that wrote it"
+        )
+    try:
+        return from_dict(ModelCard, json.loads(metadata[_CARD_KEY]))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:  # a key is missing, or is not what it should be
+        raise UserError(f"{path} has a damaged description of its network ({error}): make it again") from None
+
+
+def _check_fit(model: ConvNet, tensors: dict[str, Tensor], what: str, card: ModelCard) -> None:
+    """Raise `UserError` unless `tensors` have the names and shapes of `model`, and `card` a name for each output."""
+    expected = dict(entries(model.state_dict().items()))
+    found = dict(entries(tensors.items()))
+    both = sorted(expected.keys() | found.keys())
+    table = mismatches(
+        [(name, expected[name]) if name in expected else None for name in both],
+        [(name, found[name]) if name in found else None for name in both],
+    )
+    if table:
+        raise UserError(f"{what} is not a {card.model} with {card.options}:\n{table}")
+    outputs = card.options.get("num_classes", len(card.class_names))
+    if len(card.class_names) != outputs:
+        raise UserError(f"{what} has {outputs} outputs and {len(card.class_names)} class names: they must agree")
