@@ -1,0 +1,282 @@
+"""Image files to pixels: one way for training, checking and prediction alike.
+
+Pillow reads every format. Small JPEGs, which fill the folders of the common data sets, take a shortcut through
+simplejpeg where it is installed: the same libjpeg-turbo pixels at a quarter of the time.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.config import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+VERSION = 1
+"""Raised when the same file gives other pixels than before; decoded caches of other versions are not read."""
+
+EXTENSIONS = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Endings, in lower case, of the files taken for images."""
+
+# A JPEG is decoded at 1/2, 1/4 or 1/8 while its short side stays at twice what is asked for or more: Pillow's own
+# margin for thumbnails, and the memory of a huge photograph shrinks up to 64 times.
+_DRAFT_MARGIN = 2
+# Pillow refuses twice its MAX_IMAGE_PIXELS; the same bound holds here for a JPEG after its reduction.
+_LARGEST_PIXELS = 178_956_970
+# Beyond this many times longer than wide, an image is cut before it is resized: its long side would fill memory.
+_LONGEST_ASPECT = 16
+_EXIF_ORIENTATION = 0x0112
+
+
+class BadImageError(UserError):
+    """An image file that cannot be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot read the image {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def decode_image(file: str | Path | bytes, *, image_px: int | None = None, name: str | None = None) -> Image.Image:
+    """The picture in `file`, upright, as 8-bit grey (mode L) or RGB.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; of an animation
+    the first frame is taken.
+
+    Args:
+        file: a path, or the file's content.
+        image_px: side the image will be fitted to; a JPEG many times larger is then decoded at a fraction of its
+            size, at least twice `image_px`. None: at full size.
+        name: what errors call the file; None: its path.
+
+    Raises:
+        BadImageError: the file is missing, broken, no image, or too large to decode.
+    """
+    if isinstance(file, bytes):
+        return _decode(file, image_px, name or "given as bytes")
+    name = name or str(file)
+    try:
+        return _decode(read_bytes(file), image_px, name)
+    except OSError as error:
+        raise BadImageError(name, reason_of(error)) from error
+
+
+def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int) -> NDArray[np.uint8]:
+    """Bring `image` to the network's size: channels, then the short side to `image_px`, then the centre square.
+
+    Grey becomes RGB by repetition, RGB grey by ITU-R 601 luma. Resizing is Pillow's antialiased bilinear; sizes
+    and the cut are rounded as in torchvision's `Resize` and `CenterCrop`.
+
+    Args:
+        image: a picture from `decode_image`, or uint8 [H, W], [H, W, 1] or [H, W, 3] (RGB).
+        image_px: side of the result.
+        in_channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 [image_px, image_px, in_channels], contiguous.
+    """
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
+    mode = "L" if in_channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (image_px, image_px):
+        image = _centre_square(_bounded_aspect(image), image_px)
+    pixels: NDArray[np.uint8] = np.array(image, dtype=np.uint8)
+    return pixels.reshape(image_px, image_px, in_channels)
+
+
+def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
+    """Decode the file content `data` and fit it to the square `out_HWC`, uint8 [image_px, image_px, C], in place.
+
+    Raises:
+        BadImageError: `data` is broken or no image; the message calls it `name`.
+    """
+    image_px, _, in_channels = out_HWC.shape
+    if not _decode_small_jpeg(out_HWC, data):
+        out_HWC[:] = fit_image(_decode(data, image_px, name), image_px, in_channels)
+
+
+def decode_exactly_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
+    """As `decode_into`, but only for an image that has the size of `out_HWC` already; says whether it has."""
+    image_px, _, in_channels = out_HWC.shape
+    if _decode_small_jpeg(out_HWC, data):
+        return True
+    image = _decode(data, None, name)
+    if image.size != (image_px, image_px):
+        return False
+    out_HWC[:] = fit_image(image, image_px, in_channels)
+    return True
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Content of a file; for many small files, half the time of `open`.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        data = os.read(handle, 1 << 16)
+        if len(data) < 1 << 16:
+            return data
+        parts = [data]
+        while data := os.read(handle, 1 << 24):
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a few words, without the path."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+@functools.cache
+def _simplejpeg() -> Any:
+    try:
+        return importlib.import_module("simplejpeg")
+    except ImportError:  # no wheel for this platform; Pillow does the same more slowly
+        return None
+
+
+def _decode_small_jpeg(out_HWC: NDArray[np.uint8], data: bytes) -> bool:
+    """Decode a plain JPEG that has the size of `out_HWC` already; False: leave it to Pillow.
+
+    Left to Pillow: other formats and sizes, CMYK, rotation (an APP1 segment holds EXIF and XMP), colour to grey
+    (libjpeg's own luma rounds differently), and anything libjpeg complains of.
+    """
+    decoder = _simplejpeg()
+    if decoder is None or data[:2] != b"\xff\xd8" or b"\xff\xe1" in data:
+        return False
+    image_px, _, in_channels = out_HWC.shape
+    try:
+        height, width, colours, _ = decoder.decode_jpeg_header(data)
+        if height != image_px or width != image_px or colours not in ("Gray", "YCbCr"):
+            return False
+        if in_channels == 1 and colours != "Gray":
+            return False
+        decoder.decode_jpeg(data, "GRAY" if in_channels == 1 else "RGB", buffer=out_HWC)
+    except ValueError:
+        return False
+    return True
+
+
+def _decode(data: bytes, image_px: int | None, name: str) -> Image.Image:
+    """Upright picture of mode L or RGB; any failure becomes a `BadImageError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise BadImageError(name, "the file is empty")
+    try:
+        image = _open(data, image_px)
+        image.load()
+        return _to_8_bit(_upright(image))
+    except UnidentifiedImageError as error:
+        raise BadImageError(name, "not an image in a format that Pillow knows") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise BadImageError(name, f"too large to decode: {reason_of(error)}") from error
+    # Pillow's plugins let many kinds escape on broken files, SyntaxError and struct.error among them.
+    except Exception as error:
+        raise BadImageError(name, reason_of(error)) from error
+
+
+def _open(data: bytes, image_px: int | None) -> Image.Image:
+    from PIL import Image, JpegImagePlugin
+
+    if data[:3] != b"\xff\xd8\xff":
+        return Image.open(io.BytesIO(data))
+    # Opened by its plugin, a huge JPEG is judged by its size after reduction, not before.
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    if image_px is not None:
+        image.draft(None, (_DRAFT_MARGIN * image_px, _DRAFT_MARGIN * image_px))
+    if image.width * image.height > _LARGEST_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # broken metadata around sound pixels: as if there were none
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as L or RGB."""
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        return _scaled_grey(image)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _on_white(image)
+    return image.convert("RGB")
+
+
+def _scaled_grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, in whichever of Pillow's modes, as L."""
+    from PIL import Image
+
+    values_HW = np.asarray(image)
+    if image.mode == "F" or values_HW.min() < 0 or values_HW.max() > 65535:
+        raise ValueError(f"pixels of mode {image.mode} have no known range: save it with 8 or 16 bits")
+    return Image.fromarray(((values_HW.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    grey = image.mode in ("L", "LA", "La")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("L" if grey else "RGB")
+
+
+def _bounded_aspect(image: Image.Image) -> Image.Image:
+    short, long = sorted(image.size)
+    if long <= _LONGEST_ASPECT * short:
+        return image
+    cut = (long - _LONGEST_ASPECT * short) // 2
+    box = (cut, 0, long - cut, short) if image.width == long else (0, cut, short, long - cut)
+    return image.crop(box)
+
+
+def _centre_square(image: Image.Image, image_px: int) -> Image.Image:
+    from PIL.Image import Resampling
+
+    short = min(image.size)
+    width, height = (image_px * side // short for side in image.size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Resampling.BILINEAR)
+    left, top = round((width - image_px) / 2), round((height - image_px) / 2)
+    return image.crop((left, top, left + image_px, top + image_px))

@@ -1,0 +1,400 @@
+"""Folders of images, a folder a class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexnet.config import UserError
+from alexnet.data import cache, decode
+from alexnet.data.dataset import Images, SplitName
+from alexnet.data.source import BadFile, OnProgress, Source, Wanted
+from alexnet.data.split import TEST_SHARE, hashed_test
+
+LARGEST_OWN_PX = 64
+"""Square images of one size up to this side are taken as they are."""
+
+_VAL_NAMES = ("val", "valid", "validation")
+_CHUNK_FILES = 256
+_NAMED_FILES = 5
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The image files of one split, in order: class by class, sorted by path."""
+
+    paths: tuple[str, ...]
+    """Relative to the source's folder, with forward slashes."""
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What lies in a folder of images, and into which splits it was put."""
+
+    path: Path
+    class_names: tuple[str, ...]
+    splits: dict[SplitName, Files]
+    split_rule: str
+    """How the splits came about, in a sentence."""
+    ignored_files: int
+    """Files that are no images by their name."""
+    problems: tuple[BadFile, ...]
+    """What keeps the folder from being used, except for broken images."""
+
+
+def open_folder(path: Path) -> Source:
+    """The folder of images at `path` as a source.
+
+    Raises:
+        UserError: the folder is not laid out as `scan` expects.
+    """
+    folder = scan(path)
+    if folder.problems:
+        problem = folder.problems[0]
+        raise UserError(f"{problem.path}: {problem.reason}")
+    return Source(
+        class_names=folder.class_names,
+        in_channels=3,
+        read=lambda split, wanted: _read(folder, folder.splits[split], wanted),
+        splits=tuple(folder.splits),
+        origin={
+            "path": str(path),
+            "split": folder.split_rule,
+            "files": {name: len(files.paths) for name, files in folder.splits.items()},
+            "ignored_files": folder.ignored_files,
+        },
+    )
+
+
+# --- finding the files -------------------------------------------------------------------------------------------
+
+
+def scan(path: Path) -> Folder:
+    """List the images in `path` and put them into splits; no file is opened.
+
+    Two layouts are known: `train/CLASS/*` with `test/` or `val/` (or both) beside it, and `CLASS/*`. Images may
+    lie in folders below that of their class. What cannot be used is listed in the result's `problems`.
+
+    Raises:
+        UserError: there is no such folder, or it cannot be listed.
+    """
+    try:
+        top = {entry.name: entry for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")}
+        return _scan_split(path, set(top)) if "train" in top else _scan_flat(path, set(top))
+    except OSError as error:
+        raise UserError(f"cannot list the folder {error.filename or path}: {decode.reason_of(error)}") from error
+
+
+def _scan_split(path: Path, top: set[str]) -> Folder:
+    found = {"train": _list_classes(path, "train")}
+    val_name = next((name for name in _VAL_NAMES if name in top), None)
+    if val_name is not None:
+        found["val"] = _list_classes(path, val_name)
+    if "test" in top:
+        found["test"] = _list_classes(path, "test")
+    class_names = tuple(sorted(found["train"].by_class))
+    problems = _problems(path / "train", class_names)
+    for listing in found.values():
+        problems += listing.empty_folders(path)
+        problems += [
+            BadFile(str(path / listing.name / name), "a class that train/ does not have; remove it, or add it there")
+            for name in sorted(set(listing.by_class) - set(class_names))
+        ]
+    splits, rule = _assign(found, class_names)
+    ignored = sum(listing.ignored for listing in found.values())
+    return Folder(path, class_names, splits, rule, ignored, tuple(problems))
+
+
+def _assign(found: dict[str, _Listing], class_names: Sequence[str]) -> tuple[dict[SplitName, Files], str]:
+    train = found["train"].files(class_names)
+    val = found["val"].files(class_names) if "val" in found else None
+    if "test" in found:
+        test = found["test"].files(class_names)
+        if val is None:
+            return {"train": train, "test": test}, "train/ and test/ as found"
+        return {"train": train, "val": val, "test": test}, f"train/, {found['val'].name}/ and test/ as found"
+    if val is not None:
+        name = found["val"].name
+        return {
+            "train": train,
+            "test": val,
+        }, f"train/ as found; {name}/ serves as the test split, as there is no test/"
+    return _split_by_hash(train)
+
+
+def _scan_flat(path: Path, top: set[str]) -> Folder:
+    listing = _list_classes(path, "")
+    class_names = tuple(sorted(listing.by_class))
+    lonely = sorted(top & {"test", *_VAL_NAMES})
+    if lonely and len(top) <= 2:
+        problems = [
+            BadFile(str(path), f"there is {lonely[0]}/ but no train/; name the training images' folder train")
+        ]
+    else:
+        problems = _problems(path, class_names) + listing.empty_folders(path)
+    splits, rule = _split_by_hash(listing.files(class_names))
+    return Folder(path, class_names, splits, rule, listing.ignored, tuple(problems))
+
+
+def _split_by_hash(files: Files) -> tuple[dict[SplitName, Files], str]:
+    is_test = hashed_test(files.paths, files.labels)
+    rule = (
+        f"no test split found: a file is a test image where SHA-256 of its path, as a fraction, is below "
+        f"{TEST_SHARE}, with at least one in each class of two or more"
+    )
+    return {"train": _where(files, [not test for test in is_test]), "test": _where(files, is_test)}, rule
+
+
+def _where(files: Files, chosen: Sequence[bool]) -> Files:
+    kept = [i for i, choose in enumerate(chosen) if choose]
+    return Files(tuple(files.paths[i] for i in kept), tuple(files.labels[i] for i in kept))
+
+
+def _problems(path: Path, class_names: Sequence[str]) -> list[BadFile]:
+    if len(class_names) >= 2:
+        return []
+    found = f"one class only, {class_names[0]}" if class_names else "no folders of images"
+    return [BadFile(str(path), f"{found}; put the images of each of two or more classes into a folder of its own")]
+
+
+@dataclass
+class _Listing:
+    """The class folders of one split's folder."""
+
+    name: str
+    """The folder, relative to the source's; empty for the source's own."""
+    by_class: dict[str, list[str]]
+    """Paths of each class's images, relative to the source's folder."""
+    ignored: int
+
+    def files(self, class_names: Sequence[str]) -> Files:
+        paths, labels = [], []
+        for label, class_name in enumerate(class_names):
+            members = sorted(self.by_class.get(class_name, ()))
+            paths += members
+            labels += [label] * len(members)
+        return Files(tuple(paths), tuple(labels))
+
+    def empty_folders(self, path: Path) -> list[BadFile]:
+        return [
+            BadFile(str(path / self.name / name), "no image in this class's folder; add some, or remove the folder")
+            for name, members in sorted(self.by_class.items())
+            if not members
+        ]
+
+
+def _list_classes(path: Path, name: str) -> _Listing:
+    listing = _Listing(name, {}, 0)
+    prefix = f"{name}/" if name else ""
+    for entry in os.scandir(path / name):
+        if entry.name.startswith("."):
+            listing.ignored += not entry.is_dir()
+        elif entry.is_dir():
+            members: list[str] = []
+            listing.ignored += _walk(entry.path, f"{prefix}{entry.name}/", members)
+            listing.by_class[entry.name] = members
+        else:
+            listing.ignored += 1
+    return listing
+
+
+def _walk(folder: str, prefix: str, members: list[str]) -> int:
+    """Add to `members` the images in `folder` and below; returns how many files were none."""
+    ignored = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                ignored += 1
+            # Links to folders are not followed below a class: they may lead back up.
+            elif entry.is_dir(follow_symlinks=False):
+                ignored += _walk(entry.path, f"{prefix}{name}/", members)
+            elif os.path.splitext(name)[1].lower() in decode.EXTENSIONS:  # noqa: PTH122 - Path is 10 times slower
+                members.append(prefix + name)
+            else:
+                ignored += 1
+    return ignored
+
+
+# --- reading them ------------------------------------------------------------------------------------------------
+
+
+class _OtherSizeError(Exception):
+    """An image has not the size that the first one has."""
+
+
+def _read(folder: Folder, files: Files, wanted: Wanted) -> Images:
+    """The images of one split, from the decoded cache if their files are as they were."""
+    key = _key(wanted, _hash_files(folder.path, files.paths))
+    pixels = cache.get(key)
+    if pixels is None or len(pixels) != len(files.paths):
+        pixels, content = _decode_files(folder.path, files.paths, wanted)
+        # The key of what was decoded, which is another if files changed since they were hashed.
+        cache.put(_key(wanted, content), pixels)
+    return Images(torch.from_numpy(pixels), torch.tensor(files.labels, dtype=torch.int64), files.paths)
+
+
+def _key(wanted: Wanted, content: str) -> str:
+    """Names the decoded form of files with the hash `content`."""
+    form = f"v{decode.VERSION} {wanted.image_px} {wanted.in_channels}"
+    if wanted.image_px is None:
+        form += f" {wanted.default_px} {LARGEST_OWN_PX}"
+    return hashlib.sha256(f"{form} {content}".encode()).hexdigest()[:40]
+
+
+def _hash_files(root: Path, paths: Sequence[str]) -> str:
+    """Hash of the paths and contents of `paths`; a file that cannot be read counts as empty, decoding names it."""
+
+    def hash_chunk(chunk: range) -> bytes:
+        digest = hashlib.sha256()
+        for i in chunk:
+            try:
+                data = decode.read_bytes(f"{root}/{paths[i]}")
+            except OSError:
+                data = b""
+            _add(digest, paths[i], data)
+        return digest.digest()
+
+    return hashlib.sha256(b"".join(_in_threads(hash_chunk, len(paths)))).hexdigest()
+
+
+def _add(digest: hashlib._Hash, path: str, data: bytes) -> None:
+    digest.update(f"{path}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
+    digest.update(data)
+
+
+def _decode_files(root: Path, paths: Sequence[str], wanted: Wanted) -> tuple[NDArray[np.uint8], str]:
+    """Decode `paths` into uint8 [N, H, W, C]; returns it with the hash of what was read, as `_hash_files` makes it.
+
+    Raises:
+        UserError: some files cannot be read, or the images are too many for this machine's memory.
+    """
+    own_px = _own_px(root, paths) if wanted.image_px is None else None
+    if own_px is not None:
+        try:
+            return _decode_all(root, paths, replace(wanted, image_px=own_px), decode.decode_exactly_into)
+        except _OtherSizeError:
+            pass
+    return _decode_all(
+        root, paths, replace(wanted, image_px=wanted.image_px or wanted.default_px), _decode_any_size_into
+    )
+
+
+def _own_px(root: Path, paths: Sequence[str]) -> int | None:
+    """Side of the first image if it is square and small; None otherwise, and where it cannot be read."""
+    try:
+        width, height = decode.decode_image(f"{root}/{paths[0]}").size
+    except UserError:
+        return None
+    return width if width == height <= LARGEST_OWN_PX else None
+
+
+def _decode_any_size_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
+    decode.decode_into(out_HWC, data, name)
+    return True
+
+
+def _decode_all(
+    root: Path,
+    paths: Sequence[str],
+    wanted: Wanted,
+    decode_into: Callable[[NDArray[np.uint8], bytes, str], bool],
+) -> tuple[NDArray[np.uint8], str]:
+    image_px = wanted.image_px or wanted.default_px
+    pixels_NHWC = _allocate((len(paths), image_px, image_px, wanted.in_channels))
+
+    def decode_chunk(chunk: range) -> tuple[bytes, list[BadFile]]:
+        digest, bad = hashlib.sha256(), []
+        for i in chunk:
+            data = b""
+            try:
+                data = decode.read_bytes(f"{root}/{paths[i]}")
+                if not decode_into(pixels_NHWC[i], data, paths[i]):
+                    raise _OtherSizeError
+            except decode.BadImageError as error:
+                bad.append(BadFile(f"{root}/{paths[i]}", error.reason))
+            except OSError as error:
+                bad.append(BadFile(f"{root}/{paths[i]}", decode.reason_of(error)))
+            _add(digest, paths[i], data)
+        return digest.digest(), bad
+
+    digests, bad_files = [], []
+    for digest, bad in _in_threads(decode_chunk, len(paths), wanted.on_progress):
+        digests.append(digest)
+        bad_files += bad
+    if bad_files:
+        raise UserError(_describe_bad(root, bad_files))
+    return pixels_NHWC, hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
+    named = "; ".join(f"{file.path} ({file.reason})" for file in bad[:_NAMED_FILES])
+    more = f"; and {len(bad) - _NAMED_FILES} more" if len(bad) > _NAMED_FILES else ""
+    count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
+    return f"{count} cannot be read: {named}{more}. `alexnet data check {root}` lists all; mend or remove them"
+
+
+def _allocate(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """An array for decoded images, if the machine can hold it."""
+    needed = int(np.prod(shape, dtype=np.int64))
+    memory = _memory_bytes()
+    if memory is not None and needed > 0.9 * memory:
+        raise UserError(
+            f"{shape[0]:,} images of {shape[1]} px take {needed / 2**30:.1f} GiB, more than this machine's memory of "
+            f"{memory / 2**30:.1f} GiB: choose a smaller --image-px, or fewer images"
+        )
+    return np.empty(shape, np.uint8)
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return None
+
+
+def _in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
+    """Results of `work` on chunks of 0..total, in order, computed in threads; the first exception ends all."""
+    chunks = [range(start, min(start + _CHUNK_FILES, total)) for start in range(0, total, _CHUNK_FILES)]
+    executor = ThreadPoolExecutor(max_workers=_threads())
+    try:
+        for chunk, result in zip(chunks, executor.map(work, chunks), strict=True):
+            if on_progress is not None:
+                on_progress(chunk.stop, total)
+            yield result
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _threads() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, 16)
+
+
+def count_sizes(root: Path, paths: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
+    """How often each size (`32x32`) and each of Pillow's modes occurs in `paths`, from the files' headers."""
+    from PIL import Image
+
+    sizes: Counter[str] = Counter()
+    modes: Counter[str] = Counter()
+    for path in paths:
+        try:
+            with Image.open(root / path) as image:
+                sizes[f"{image.width}x{image.height}"] += 1
+                modes[image.mode] += 1
+        except Exception:  # whatever Pillow's plugins raise on a broken header
+            modes["unreadable"] += 1
+    return sizes, modes
