@@ -29,12 +29,13 @@ def entries(tensors: Iterable[tuple[str, Tensor]]) -> list[Entry]:
 def mismatches(expected: Sequence[Entry | None], found: Sequence[Entry | None]) -> str:
     """Table of the entries whose shapes differ, matched by position: expected on the left, found on the right.
 
-    An entry that the other side lacks stands beside "none". Empty where all shapes agree.
+    An entry that the other side lacks stands beside "none". Where one side is longer, all entries are listed, to
+    show where they part. Empty where all shapes agree.
     """
     rows = [
         (_describe(left), _describe(right))
         for left, right in zip_longest(expected, found)
-        if left is None or right is None or left[1] != right[1]
+        if left is None or right is None or left[1] != right[1] or len(expected) != len(found)
     ]
     if not rows:
         return ""
