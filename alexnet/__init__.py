@@ -1,1 +1,56 @@
-"""AlexNet, whole."""
+"""AlexNet, whole: the 2012 network and its small relatives, trained, evaluated and explained.
+
+    run = alexnet.train(alexnet.recipes.tiny_cifar10(), data="cifar10")
+    alexnet.load(run).predict("cat.jpg")
+
+Names are imported when first used, so `import alexnet` costs nothing and loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alexnet import data, models, recipes, weights
+    from alexnet.config import UserError
+    from alexnet.evaluation import Classifier, Evaluation, Prediction, load
+    from alexnet.training import resume, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "Evaluation",
+    "Prediction",
+    "UserError",
+    "data",
+    "load",
+    "models",
+    "recipes",
+    "resume",
+    "train",
+    "weights",
+]
+
+_HOMES = {
+    "Classifier": "alexnet.evaluation",
+    "Evaluation": "alexnet.evaluation",
+    "Prediction": "alexnet.evaluation",
+    "UserError": "alexnet.config",
+    "load": "alexnet.evaluation",
+    "resume": "alexnet.training",
+    "train": "alexnet.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"alexnet.{name}")
+    raise AttributeError(f"module 'alexnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

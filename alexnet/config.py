@@ -1,7 +1,7 @@
 """What a run is: frozen dataclasses of plain values.
 
 This module imports neither torch nor numpy, so the command line can read every recipe without waiting for them.
-A value that cannot be used raises `ValueError` when the object is made, with the fix in the message; nothing is
+A value that cannot be used raises `UserError` when the object is made, with the fix in the message; nothing is
 ignored silently.
 """
 
@@ -12,6 +12,8 @@ import types
 import typing
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
+
+import tyro.conf
 
 ModelName = Literal["tiny_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu"]
@@ -160,10 +162,10 @@ class ScheduleConfig:
 class Recipe:
     """Everything that decides a run's outcome, but for the images themselves."""
 
-    name: str
+    name: tyro.conf.Suppress[str]
     """Name of the recipe this one derives from."""
     data: str = "cifar10"
-    """Source trained on when none is named: see `alexnet data info`."""
+    """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders."""
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 128
@@ -176,7 +178,7 @@ class Recipe:
     val_fraction: float = 0.1
     """Share of the training images held out, per class, to watch the run; 0: train on all of them."""
     image_px: int | None = None
-    """Side images are brought to; None: their own where all share one of at most 64 px, else the network's."""
+    """Side that images are brought to; None: their own where all share one of at most 64 px, else the network's."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over the classes, in [0, 1)."""
     ema_decay: float | None = None

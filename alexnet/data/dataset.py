@@ -77,7 +77,7 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
     means, deviations = [], []
     for channel_NHW in images.pixels_NHWC.unbind(3):
         counts = torch.zeros(256, dtype=torch.int64)
-        for part in channel_NHW.split(4096):
+        for part in torch.split(channel_NHW, 4096):
             counts += torch.bincount(part.flatten(), minlength=256)
         share = counts.double() / counts.sum()
         mean = (share * levels).sum()

@@ -1,1 +1,6 @@
-"""How good a network is: metrics, evaluation, report."""
+"""Evaluation: metrics over a split, predictions on files, and the report."""
+
+from alexnet.evaluation.classifier import Classifier, Failure, Prediction, load
+from alexnet.evaluation.metrics import Evaluation, Metrics
+
+__all__ = ["Classifier", "Evaluation", "Failure", "Metrics", "Prediction", "load"]

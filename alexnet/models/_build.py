@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -151,13 +151,7 @@ def count_macs(model: nn.Module, in_channels: int, image_px: int) -> int:
     """Multiply-adds of one image's forward pass, counted on the meta device."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    meta = _on_meta(model)
+    meta = copy.deepcopy(model).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         meta(torch.empty(1, in_channels, image_px, image_px, device="meta"))
-    return math.ceil(counter.get_total_flops() / 2)
-
-
-def _on_meta(model: nn.Module) -> nn.Module:
-    import copy
-
-    return copy.deepcopy(model).to("meta").eval()
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,293 @@
+"""The commands. Each returns its exit status.
+
+torch is imported inside the commands that need it, so help and mistakes in arguments are answered at once.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from alexnet import recipes
+from alexnet.cli import show
+from alexnet.config import ModelName, Precision, UserError
+
+_OK, _SOME_FAILED = 0, 1
+
+app = tyro.extras.SubcommandApp()
+
+_AnyRecipe: Any = tyro.extras.subcommand_type_from_defaults(
+    {name: recipes.get(name) for name in recipes.names()},
+    {name: recipes.summary(name) for name in recipes.names()},
+    prefix_names=False,
+)
+_OptionalPath = Annotated[Path | None, arg(metavar="PATH")]
+
+
+@app.command
+def train(
+    recipe: Annotated[_AnyRecipe, arg(name="")] = recipes.get(recipes.DEFAULT),  # noqa: B008 - a frozen value
+    *,
+    root: _OptionalPath = None,
+    out: _OptionalPath = None,
+    resume: _OptionalPath = None,
+    overwrite: bool = False,
+    track: bool = False,
+) -> int:
+    """Train a network and write its run folder: alexnet train [RECIPE] --data SRC.
+
+    Flags follow the recipe's name; `alexnet train RECIPE --help` lists all of them.
+
+    Args:
+        recipe: What to do; every value of it can be changed by a flag.
+        root: Folder with the source's files, where they are not in the default place.
+        out: Run folder to write; default: runs/<recipe>-<time>.
+        resume: Continue this interrupted run; everything else comes from it.
+        overwrite: Replace an earlier run in --out.
+        track: Also write TensorBoard scalars into the run folder (needs the extra alexnet[track]).
+    """
+    from alexnet import training
+    from alexnet.cli.progress import observe
+
+    observer = observe(track=track)
+    if resume is not None:
+        if recipe != recipes.get(recipes.DEFAULT) or root or out or overwrite:
+            raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
+        folder = training.resume(resume, observer=observer)
+    else:
+        folder = training.train(recipe, root=root, out=out, overwrite=overwrite, observer=observer)
+    show.result(training.RunFolder(folder))
+    return _OK
+
+
+@app.command
+def evaluate(
+    model: Positional[Path],
+    *,
+    data: str,
+    root: _OptionalPath = None,
+    split: Literal["test", "val", "train"] = "test",
+    views: int = 1,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    json: bool = False,
+) -> int:
+    """Measure a trained network on one split of a data set.
+
+    Args:
+        model: Run folder or .safetensors file.
+        data: Name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders.
+        root: Folder with the source's files, where they are not in the default place.
+        split: Images to measure on.
+        views: Views averaged for each image: 1; 2 (and mirrored); 10 (four corners and centre, and mirrored).
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: Numbers to compute in; fp32 gives the same figures everywhere.
+        json: Print one JSON object on standard output and nothing else.
+    """
+    from alexnet.evaluation import load
+    from alexnet.evaluation.views import check_views
+
+    check_views(views)
+    classifier = load(model, device=device, precision=precision)
+    evaluation = classifier.evaluate(data, root=root, split=split, views=views)
+    if json:
+        show.json_object(evaluation.to_json())
+    else:
+        show.evaluation(evaluation, f"{model} on {data}, {split} split, {views} view(s)")
+    return _OK
+
+
+@app.command
+def predict(
+    model: Positional[Path],
+    files: Positional[tuple[str, ...]],
+    *,
+    top: int = 5,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Name what is in image files, of any size and mode.
+
+    A file that cannot be read is named, the others go on, and the exit status is 1.
+
+    Args:
+        model: Run folder or .safetensors file.
+        files: Images, folders (searched through) or patterns such as 'photos/*.jpg'.
+        top: Classes to name for each image.
+        device: auto, cpu, cuda, cuda:N or mps.
+        json: Print one JSON object a line, one line an image, on standard output.
+    """
+    from alexnet.evaluation import Failure, load
+
+    images = _find_images(files)
+    classifier = load(model, device=device)
+    failed = 0
+    for answer in classifier.predict_files(images, top):
+        if isinstance(answer, Failure):
+            failed += 1
+            show.complaint(answer.reason)
+        elif json:
+            show.json_object(answer.to_json(), indent=None)
+        else:
+            classes = "  ".join(f"{name} {p:.1%}" for name, p in answer.classes)
+            show.line(f"{answer.file}: {classes}")
+    return _SOME_FAILED if failed else _OK
+
+
+def _find_images(patterns: Sequence[str]) -> list[Path]:
+    from alexnet.data import image_files
+
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            inside = image_files(path)
+            if not inside:
+                raise UserError(f"no images in the folder {path}")
+            found += inside
+        elif path.exists() or not glob.has_magic(pattern):
+            found.append(path)
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+            if not matches:
+                raise UserError(f"no file matches {pattern}")
+            found += map(Path, matches)
+    if not found:
+        raise UserError("name at least one image file, folder or pattern")
+    return found
+
+
+@app.command
+def convert(
+    src: Positional[Path],
+    dst: Positional[Path],
+    *,
+    model: ModelName,
+    classes: str,
+    overwrite: bool = False,
+) -> int:
+    """Turn foreign weights (MXNet .params, torchvision's AlexNet .pth) into a .safetensors file of ours.
+
+    Args:
+        src: File to read; its kind is told from its content.
+        dst: .safetensors file to write.
+        model: Network the weights belong to.
+        classes: Names of the classes, in the order of the outputs: a source (cifar10, ...) or a file with one
+            name a line or a JSON list.
+        overwrite: Replace an existing file.
+    """
+    from alexnet import weights
+
+    if dst.suffix != ".safetensors":
+        raise UserError(f"{dst} should end in .safetensors")
+    if dst.exists() and not overwrite:
+        raise UserError(f"{dst} exists: name another file, or pass --overwrite")
+    network, card = weights.convert(src, model, _class_names(classes))
+    weights.save(dst, network, card)
+    show.line(f"{dst}: {model}, {len(card.class_names)} classes, {card.preprocessing.image_px} px")
+    return _OK
+
+
+def _class_names(classes: str) -> tuple[str, ...]:
+    from alexnet import weights
+    from alexnet.data import known_class_names
+
+    if Path(classes).is_file():
+        return tuple(weights.read_class_names(Path(classes)))
+    return known_class_names(classes)
+
+
+@app.command(name="data")
+def _data(
+    action: Positional[Literal["info", "check", "download"]],
+    source: Positional[str],
+    *,
+    root: _OptionalPath = None,
+    json: bool = False,
+) -> int:
+    """Look at a data set: alexnet data (info | check | download) SRC.
+
+    Args:
+        action: info: classes, counts and sizes. check: decode every file and name each bad one; exit 1 if any.
+            download: fetch the source's files into --root.
+        source: Name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders.
+        root: Folder with the source's files, where they are not in the default place.
+        json: Print one JSON object.
+    """
+    return {"info": _data_info, "check": _data_check, "download": _data_download}[action](source, root, json)
+
+
+def _data_info(source: str, root: Path | None, as_json: bool) -> int:
+    from alexnet import data
+
+    show.mapping(data.describe(source, root=root), as_json)
+    return _OK
+
+
+def _data_check(source: str, root: Path | None, as_json: bool) -> int:
+    from alexnet import data
+
+    found = data.check(source, root=root)
+    if as_json:
+        show.json_object({"checked": found.n, "bad": [{"path": bad.path, "reason": bad.reason} for bad in found.bad]})
+    else:
+        for bad in found.bad:
+            show.line(f"{bad.path}: {bad.reason}")
+        show.line(f"{found.n} files checked, {len(found.bad)} bad")
+    return _SOME_FAILED if found.bad else _OK
+
+
+def _data_download(source: str, root: Path | None, as_json: bool) -> int:
+    from alexnet import data
+
+    show.mapping({"source": source, "path": str(data.download(source, root=root))}, as_json)
+    return _OK
+
+
+@app.command(name="recipes")
+def _recipes(*, json: bool = False) -> int:
+    """List the recipes.
+
+    Args:
+        json: Print every value of every recipe as one JSON object.
+    """
+    from alexnet.config import to_dict
+
+    if json:
+        show.json_object({name: to_dict(recipes.get(name)) for name in recipes.names()})
+        return _OK
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        show.line(f"{name}: {recipe.model.name} on {recipe.data}, {recipe.epochs} epochs")
+        show.line(f"    {recipes.summary(name)}")
+    return _OK
+
+
+@app.command(name="models")
+def _models(*, json: bool = False) -> int:
+    """List the networks.
+
+    Args:
+        json: Print one JSON object.
+    """
+    from dataclasses import asdict
+
+    from alexnet import models
+
+    facts = {name: models.facts(name) for name in models.names()}
+    if json:
+        show.json_object({name: asdict(fact) for name, fact in facts.items()})
+        return _OK
+    show.table(
+        ("network", "input", "parameters", "lr", "source"),
+        [
+            (n, f"{f.native_px} px x {f.native_channels}", f"{f.parameters:,}", f"{f.lr:g}", f.source)
+            for n, f in facts.items()
+        ],
+    )
+    return _OK

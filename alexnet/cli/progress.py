@@ -1,0 +1,121 @@
+"""Live progress of a training: a bar in a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from alexnet.config import Recipe, UserError
+from alexnet.training import Observer, Progress, RunFolder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from alexnet.data import Dataset
+
+
+def observe(*, track: bool) -> Observer:
+    """The observer for the terminal at hand, with TensorBoard scalars beside it where `track`."""
+    console = Console(stderr=True)
+    shown: Observer = _LiveBar(console) if console.is_terminal else _Lines(console)
+    return _Several(shown, _TensorBoard()) if track else shown
+
+
+class _Lines(Observer):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
+        parameters = sum(p.numel() for p in model.parameters())
+        held_out = f", {len(dataset.val):,} held out" if dataset.val else ""
+        self._print(
+            f"{recipe.name}: {recipe.model.name} ({parameters:,} parameters), {recipe.epochs} epochs of "
+            f"{len(dataset.train):,} images{held_out}, {len(dataset.class_names)} classes, in {folder.path}"
+        )
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        val = "" if row["val_top1"] is None else f"  val top-1 {row['val_top1']:.4f}"
+        self._print(
+            f"epoch {row['epoch']:3d}  train loss {row['train_loss']:.4f}  train top-1 {row['train_top1']:.4f}{val}"
+            f"  {row['images_per_s']:,.0f} images/s  {row['elapsed_s']:.0f} s"
+        )
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+class _LiveBar(_Lines):
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  loss {task.fields[loss]:.4f}  {task.fields[images_per_s]:,.0f} images/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Bar(*columns, console=console, transient=True)
+        self._task: TaskID | None = None
+
+    def on_progress(self, progress: Progress) -> None:
+        if self._task is None:
+            self._bar.start()
+            self._task = self._bar.add_task("", epoch="", loss=0.0, images_per_s=0.0)
+        self._bar.update(
+            self._task,
+            total=progress.epochs * progress.steps,
+            completed=progress.epoch * progress.steps + progress.step,
+            epoch=f"{min(progress.epoch + 1, progress.epochs)}/{progress.epochs}",
+            loss=progress.loss,
+            images_per_s=progress.images_per_s,
+        )
+
+    def on_end(self) -> None:
+        self._bar.stop()
+
+
+class _TensorBoard(Observer):
+    def __init__(self) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError("--track needs TensorBoard: pip install 'alexnet[track]'") from None
+        self._writer_class: Any = SummaryWriter
+        self._writer: Any = None
+
+    def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
+        self._writer = self._writer_class(str(Path(folder.path) / "tensorboard"))
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            if name != "epoch" and value is not None:
+                self._writer.add_scalar(name, value, row["epoch"])
+
+    def on_end(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _Several(Observer):
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
+        for observer in self._observers:
+            observer.on_start(folder, recipe, dataset, model)
+
+    def on_progress(self, progress: Progress) -> None:
+        for observer in self._observers:
+            observer.on_progress(progress)
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer.on_epoch(row)
+
+    def on_end(self) -> None:
+        for observer in self._observers:
+            observer.on_end()

@@ -1,0 +1,76 @@
+"""What the commands print: results on standard output, complaints on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from alexnet.evaluation import Evaluation
+    from alexnet.training import RunFolder
+
+
+def line(text: str) -> None:
+    """One line as it is: never wrapped, and square brackets in file names are not markup."""
+    print(text)
+
+
+def complaint(text: str) -> None:
+    """A line on standard error, with the program's name before it."""
+    print(f"alexnet: {text}", file=sys.stderr)
+
+
+def json_object(values: Any, indent: int | None = 2) -> None:
+    """`values` as JSON, on one line where `indent` is None."""
+    print(json.dumps(values, indent=indent, ensure_ascii=False))
+
+
+def mapping(values: Mapping[str, Any], as_json: bool) -> None:
+    """A line a key, or one JSON object."""
+    if as_json:
+        json_object(values)
+        return
+    for key, value in values.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        line(f"{key.replace('_', ' ')}: {shown}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table under its head."""
+    grid = Table(*head, box=box.SIMPLE_HEAD)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    Console().print(grid)
+
+
+def evaluation(measured: Evaluation, title: str) -> None:
+    """Metrics of one split, with a row a class."""
+    low, high = measured.top1_interval
+    line(title)
+    line(
+        f"{measured.n:,} images: top-1 {measured.top1:.4f} (95% interval {low:.4f} to {high:.4f}), "
+        f"top-{measured.k} {measured.top5:.4f}, loss {measured.loss:.4f}, calibration error {measured.ece:.4f}"
+    )
+    table(
+        ("class", "images", "precision", "recall", "F1"),
+        [(c.name, str(c.n), f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}") for c in measured.classes],
+    )
+
+
+def result(folder: RunFolder) -> None:
+    """The end of a training: its figure, and where everything is."""
+    values = json.loads(folder.result.read_text(encoding="utf-8"))
+    low, high = values["test_top1_interval"]
+    line(
+        f"test top-1 {values['test_top1']:.4f} (95% interval {low:.4f} to {high:.4f}) on {values['n_test']:,} "
+        f"images; {values['epochs']} epochs in {values['train_s']:.0f} s"
+    )
+    line(f"run folder: {folder.path}")
+    line(f"report:     {folder.report}")

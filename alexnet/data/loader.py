@@ -1,0 +1,84 @@
+"""Batches of a split in memory: everything random in an epoch is drawn at once, batches are made by indexing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.data.augment import Normalizer, flip, random_crop
+from alexnet.data.dataset import Images
+
+
+def seed_for(seed: int, *purpose: object) -> int:
+    """A seed of 63 bits for one purpose of one run, so that no two purposes share random numbers."""
+    digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The order of one epoch's images and the variation of each; a function of seed and epoch alone."""
+
+    order_N: Tensor
+    top_N: Tensor | None
+    left_N: Tensor | None
+    mirrored_N: Tensor | None
+
+
+class Loader:
+    """Batches of `images`, moved to the device once.
+
+    Args:
+        images: the split; it stays where it is if it is on `device` already.
+        preprocessing: how pixels become the network's input.
+        device: where batches are made.
+        dtype: number type of the batches.
+        augment: variation of training images; None: none.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        dtype: torch.dtype,
+        augment: AugmentConfig | None = None,
+    ) -> None:
+        self._pixels_NHWC = images.pixels_NHWC.to(device)
+        self._labels_N = images.labels_N.to(device)
+        self._augment = augment or AugmentConfig()
+        self._device = device
+        self._normalize = Normalizer(preprocessing, device, dtype)
+
+    def __len__(self) -> int:
+        return len(self._labels_N)
+
+    def plan(self, seed: int, epoch: int) -> EpochPlan:
+        """Draw order, crops and flips of one epoch."""
+        generator = torch.Generator().manual_seed(seed_for(seed, "epoch", epoch))
+        N, padding_px = len(self), self._augment.crop_padding_px
+        order_N = torch.randperm(N, generator=generator)
+        corners_2N = torch.randint(2 * padding_px + 1, (2, N), generator=generator)
+        mirrored_N = torch.rand(N, generator=generator) < 0.5
+        top_N, left_N = corners_2N.to(self._device)
+        return EpochPlan(
+            order_N=order_N.to(self._device),
+            top_N=top_N if padding_px else None,
+            left_N=left_N if padding_px else None,
+            mirrored_N=mirrored_N.to(self._device) if self._augment.flip else None,
+        )
+
+    def batch(self, plan: EpochPlan, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images `start` to `stop` of the plan's order: input [N, C, H, W] and labels [N]."""
+        part = slice(start, stop)
+        chosen_N = plan.order_N[part]
+        x_NHWC = self._pixels_NHWC.index_select(0, chosen_N)
+        if plan.top_N is not None and plan.left_N is not None:
+            x_NHWC = random_crop(x_NHWC, plan.top_N[part], plan.left_N[part], self._augment.crop_padding_px)
+        if plan.mirrored_N is not None:
+            x_NHWC = flip(x_NHWC, plan.mirrored_N[part])
+        return self._normalize(x_NHWC), self._labels_N.index_select(0, chosen_N)

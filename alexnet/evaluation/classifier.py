@@ -1,0 +1,183 @@
+"""A trained network ready to look at pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexnet import runtime as runtimes
+from alexnet import weights
+from alexnet.config import ModelCard, Precision, UserError
+from alexnet.data import Dataset, Images, decode_image, fit_image
+from alexnet.data import load as load_data
+from alexnet.data.dataset import SplitName
+from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities
+from alexnet.evaluation.metrics import Evaluation
+from alexnet.models import ConvNet
+from alexnet.runtime import Runtime
+
+_FILES_AT_ONCE = 64
+
+FileName = str | os.PathLike[str]
+Image = FileName | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest classes of one image, best first."""
+
+    file: str | None
+    """The image's path; None for pixels."""
+    classes: tuple[tuple[str, float], ...]
+    """Names and probabilities, 0..1."""
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return self.classes[0][0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"file": self.file, "classes": [{"name": name, "p": p} for name, p in self.classes]}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be looked at."""
+
+    file: str
+    reason: str
+
+
+class Classifier:
+    """A network, what its outputs are called and how its input is made; see `load`."""
+
+    def __init__(self, model: ConvNet, card: ModelCard, runtime: Runtime) -> None:
+        self.model = model.to(memory_format=torch.channels_last).to(runtime.device).eval()
+        self.card = card
+        self.runtime = runtime
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each output."""
+        return self.card.class_names
+
+    @overload
+    def predict(self, images: Image, top: int = 5) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(self, images: Sequence[Image], top: int = 5) -> list[Prediction]: ...
+
+    def predict(self, images: Image | Sequence[Image], top: int = 5) -> Prediction | list[Prediction]:
+        """Classify images of any size and mode.
+
+        Args:
+            images: a file's path or uint8 pixels [H, W, 3] or [H, W]; or a sequence of these.
+            top: how many classes to name; fewer where the network has fewer.
+
+        Returns:
+            A `Prediction`, or a list of them for a sequence.
+
+        Raises:
+            UserError: a file is no image that can be read.
+        """
+        if isinstance(images, str | os.PathLike | np.ndarray):
+            return self._classify([images], top)[0]
+        return self._classify(list(images), top)
+
+    def predict_files(self, files: Sequence[FileName], top: int = 5) -> Iterator[Prediction | Failure]:
+        """Classify files one after the other, in order; a bad one gives a `Failure` and the rest go on."""
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(files), _FILES_AT_ONCE):
+                some = files[start : start + _FILES_AT_ONCE]
+                pixels = list(pool.map(self._try_to_read, some))
+                good = [(file, x) for file, x in zip(some, pixels, strict=True) if not isinstance(x, Failure)]
+                predictions = iter(self._name_classes([str(file) for file, _ in good], [x for _, x in good], top))
+                yield from (x if isinstance(x, Failure) else next(predictions) for x in pixels)
+
+    def _try_to_read(self, file: FileName) -> NDArray[np.uint8] | Failure:
+        try:
+            return self._read(file)
+        except UserError as error:
+            return Failure(str(file), str(error))
+
+    def _read(self, image: Image) -> NDArray[np.uint8]:
+        how = self.card.preprocessing
+        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image))
+        return fit_image(pixels, how.image_px, how.in_channels)
+
+    def _classify(self, images: list[Image], top: int) -> list[Prediction]:
+        files = [None if isinstance(image, np.ndarray) else str(image) for image in images]
+        return self._name_classes(files, [self._read(image) for image in images], top)
+
+    def _name_classes(
+        self, files: Sequence[str | None], pixels: list[NDArray[np.uint8]], top: int
+    ) -> list[Prediction]:
+        if top < 1:
+            raise UserError(f"top must be 1 or more, not {top}")
+        if not pixels:
+            return []
+        x_NHWC = torch.from_numpy(np.stack(pixels))
+        images = Images(x_NHWC, torch.zeros(len(pixels), dtype=torch.int64))
+        log_p_NK = log_probabilities(self.model, images, self.card.preprocessing, self.runtime)
+        p_NT, index_NT = (t.tolist() for t in log_p_NK.exp().topk(min(top, len(self.class_names)), dim=1))
+        return [
+            Prediction(file, tuple((self.class_names[i], p) for i, p in zip(index_T, p_T, strict=True)))
+            for file, index_T, p_T in zip(files, index_NT, p_NT, strict=True)
+        ]
+
+    def load_data(self, source: str, root: FileName | None = None) -> Dataset:
+        """The data set `source`, brought to this network's size and channels, cut as in its training."""
+        how = self.card.preprocessing
+        recipe = self.card.recipe or {}
+        return load_data(
+            source,
+            root=root,
+            image_px=how.image_px,
+            in_channels=how.in_channels,
+            val_fraction=recipe.get("val_fraction", 0.1),
+        )
+
+    def evaluate(
+        self, source: str, *, root: FileName | None = None, split: SplitName = "test", views: int = 1
+    ) -> Evaluation:
+        """Metrics over one split of a data set.
+
+        Args:
+            source: a source's name or a folder, as `alexnet.data.load` takes it.
+            root: where the source's files are.
+            split: test, val or train.
+            views: 1, 2 (and mirrored) or 10 (corners and centre, and mirrored).
+
+        Raises:
+            UserError: the data cannot be read, or has classes the network does not know.
+        """
+        dataset = self.load_data(source, root)
+        images = align_labels(dataset.split(split), dataset.class_names, self.class_names)
+        return evaluate(self.model, images, self.class_names, self.card.preprocessing, self.runtime, views)
+
+
+def load(
+    path: FileName, *, device: str = "auto", precision: Precision = "fp32", threads: int | None = None
+) -> Classifier:
+    """Read a trained network from a run folder or a `.safetensors` file.
+
+    Args:
+        path: the run folder or the file.
+        device: `auto`, or a device's name.
+        precision: numbers to compute in; fp32 gives the same figures everywhere.
+        threads: threads of the CPU; None: all.
+
+    Raises:
+        UserError: there are no weights at `path`, or they do not fit.
+    """
+    model, card = weights.load(Path(path))
+    return Classifier(model, card, runtimes.start(device, precision, threads))

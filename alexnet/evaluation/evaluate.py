@@ -1,0 +1,92 @@
+"""Scores of a network over a whole split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.config import Preprocessing, UserError
+from alexnet.data import Images
+from alexnet.data.augment import Normalizer
+from alexnet.evaluation.metrics import Evaluation, Metrics
+from alexnet.evaluation.views import image_views
+from alexnet.runtime import Runtime
+
+_BATCH_PIXELS = 1000 * 32 * 32  # images a batch: 1000 of 32 px, 20 of 224 px
+
+
+def log_probabilities(
+    model: nn.Module, images: Images, preprocessing: Preprocessing, runtime: Runtime, views: int = 1
+) -> Tensor:
+    """Log of the class probabilities of every image, averaged over its views.
+
+    Args:
+        model: the network, on the runtime's device; its mode (train or eval) is put back afterwards.
+        images: the split, of the preprocessing's size and channels.
+        preprocessing: how pixels become the network's input.
+        runtime: device and number type.
+        views: 1, 2 or 10, see `views.image_views`.
+
+    Returns:
+        fp32 [N, K] on the runtime's device, in the split's order.
+    """
+    normalize = Normalizer(preprocessing, runtime.device, runtime.dtype)
+    batch_size = max(1, _BATCH_PIXELS // preprocessing.image_px**2)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), runtime.autocast():
+            parts = [
+                _mean_over_views([model(normalize(view)).float() for view in image_views(x_NHWC, views)])
+                for x_NHWC in (part.to(runtime.device) for part in torch.split(images.pixels_NHWC, batch_size))
+            ]
+    finally:
+        model.train(was_training)
+    return torch.cat(parts)
+
+
+def _mean_over_views(scores: list[Tensor]) -> Tensor:
+    log_p = torch.stack([scores_NK.log_softmax(1) for scores_NK in scores])
+    return log_p.logsumexp(0) - math.log(len(scores))
+
+
+def evaluate(
+    model: nn.Module,
+    images: Images,
+    class_names: Sequence[str],
+    preprocessing: Preprocessing,
+    runtime: Runtime,
+    views: int = 1,
+) -> Evaluation:
+    """Metrics of `model` over `images`, whose labels are positions in `class_names`, the network's outputs."""
+    log_p_NK = log_probabilities(model, images, preprocessing, runtime, views)
+    return summarize(log_p_NK, images, class_names)
+
+
+def summarize(log_p_NK: Tensor, images: Images, class_names: Sequence[str]) -> Evaluation:
+    """Metrics of scores made before."""
+    metrics = Metrics(len(class_names))
+    metrics.update(log_p_NK, images.labels_N.to(log_p_NK.device))
+    return metrics.result(class_names)
+
+
+def align_labels(images: Images, data_names: Sequence[str], model_names: Sequence[str]) -> Images:
+    """`images` with labels that count in the network's classes instead of the data set's.
+
+    Raises:
+        UserError: the data set has classes the network does not know.
+    """
+    if tuple(data_names) == tuple(model_names):
+        return images
+    unknown = sorted(set(data_names) - set(model_names))
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        raise UserError(
+            f"the data has {len(unknown)} class(es) the model does not know: {shown}. "
+            f"It knows: {', '.join(model_names[:10])}{' ...' if len(model_names) > 10 else ''}"
+        )
+    position = torch.tensor([list(model_names).index(name) for name in data_names])
+    return Images(images.pixels_NHWC, position[images.labels_N], images.files)

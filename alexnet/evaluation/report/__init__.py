@@ -1,0 +1,15 @@
+"""One self-contained HTML page that says how good a trained network is."""
+
+from alexnet.evaluation.report.page import Mistake, ReportContent, write_report
+from alexnet.evaluation.report.pictures import filters_picture
+from alexnet.evaluation.report.plots import calibration_plot, curves, curves_svg
+
+__all__ = [
+    "Mistake",
+    "ReportContent",
+    "calibration_plot",
+    "curves",
+    "curves_svg",
+    "filters_picture",
+    "write_report",
+]

@@ -1,0 +1,171 @@
+"""Named recipes: each is a function that says what it is for, its command, and what it gave.
+
+A recipe derives from another with `dataclasses.replace`; results stand in `benchmarks/RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from alexnet.config import (
+    AugmentConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Recipe,
+    ScheduleConfig,
+    UserError,
+)
+
+
+def tiny_cifar10() -> Recipe:
+    """TinyAlexNet in ten epochs: what `alexnet train` does unless told otherwise.
+
+    alexnet train tiny_cifar10 --data cifar10
+    """
+    return Recipe(
+        name="tiny_cifar10",
+        model=ModelConfig(name="tiny_alexnet", dropout=0.2),
+        augment=AugmentConfig(crop_padding_px=2, flip=True),
+        optimizer=OptimizerConfig(name="sgd", lr=0.05, weight_decay=5e-4),
+        schedule=ScheduleConfig(name="one_cycle"),
+        epochs=10,
+        batch_size=128,
+        val_fraction=0.0,
+    )
+
+
+def tiny_cifar10_best() -> Recipe:
+    """TinyAlexNet as good as it gets in about a quarter of an hour on two cores.
+
+    alexnet train tiny_cifar10_best --data cifar10
+    """
+    base = tiny_cifar10()
+    return replace(base, name="tiny_cifar10_best", epochs=60, augment=AugmentConfig(crop_padding_px=4, flip=True))
+
+
+def digits() -> Recipe:
+    """TinyAlexNet on scikit-learn's handwritten digits: the demo, half a minute with no download.
+
+    alexnet train digits
+    """
+    base = tiny_cifar10()
+    return replace(
+        base,
+        name="digits",
+        data="digits",
+        epochs=20,
+        batch_size=64,
+        val_fraction=0.1,
+        augment=AugmentConfig(crop_padding_px=2),
+    )
+
+
+def tutorial_tiny() -> Recipe:
+    """The tutorial's first run: plain SGD on pixels in 0..1, weights as Gluon's Xavier, decay on biases too.
+
+    alexnet train tutorial_tiny --data cifar10
+    """
+    return Recipe(
+        name="tutorial_tiny",
+        model=ModelConfig(name="tiny_alexnet", init="xavier"),
+        augment=AugmentConfig(normalize=False),
+        optimizer=OptimizerConfig(name="sgd", lr=0.03, weight_decay=1e-3, momentum=0.0, decay_biases=True),
+        schedule=ScheduleConfig(name="constant"),
+        epochs=10,
+        batch_size=64,
+        val_fraction=0.0,
+    )
+
+
+def tutorial_tiny_momentum() -> Recipe:
+    """The tutorial's published run (0.7264 on the lossless CIFAR-10): classical momentum, 100 epochs.
+
+    alexnet train tutorial_tiny_momentum --data cifar10
+    """
+    base = tutorial_tiny()
+    optimizer = replace(base.optimizer, lr=0.01, momentum=0.9, nesterov=False)
+    return replace(base, name="tutorial_tiny_momentum", optimizer=optimizer, epochs=100, batch_size=256)
+
+
+def lenet_fashion() -> Recipe:
+    """LeNet on Fashion-MNIST, the tutorial's predecessor on its own data.
+
+    alexnet train lenet_fashion --data fashion_mnist
+    """
+    return Recipe(
+        name="lenet_fashion",
+        data="fashion_mnist",
+        model=ModelConfig(name="lenet"),
+        augment=AugmentConfig(flip=True),
+        optimizer=OptimizerConfig(name="sgd", lr=0.05, weight_decay=5e-4),
+        schedule=ScheduleConfig(name="one_cycle"),
+        epochs=10,
+        batch_size=128,
+        val_fraction=0.0,
+    )
+
+
+def lenet_cifar10() -> Recipe:
+    """LeNet on CIFAR-10, to set beside TinyAlexNet.
+
+    alexnet train lenet_cifar10 --data cifar10
+    """
+    base = tiny_cifar10()
+    return replace(base, name="lenet_cifar10", model=ModelConfig(name="lenet"))
+
+
+_RECIPES: dict[str, Callable[[], Recipe]] = {
+    make.__name__: make
+    for make in (
+        tiny_cifar10,
+        tiny_cifar10_best,
+        digits,
+        tutorial_tiny,
+        tutorial_tiny_momentum,
+        lenet_fashion,
+        lenet_cifar10,
+    )
+}
+DEFAULT = "tiny_cifar10"
+
+
+def names() -> tuple[str, ...]:
+    """The names of all recipes."""
+    return tuple(_RECIPES)
+
+
+def get(name: str) -> Recipe:
+    """The recipe `name`; raises `UserError` for an unknown one."""
+    if name not in _RECIPES:
+        raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(_RECIPES)}")
+    return _RECIPES[name]()
+
+
+def summary(name: str) -> str:
+    """One line on what the recipe `name` is for."""
+    get(name)
+    return (_RECIPES[name].__doc__ or "").partition("\n")[0]
+
+
+def overrides(recipe: Recipe) -> list[str]:
+    """The command-line flags that turn the recipe of the same name into `recipe`."""
+    return _flags(get(recipe.name), recipe, "--")
+
+
+def _flags(base: Any, changed: Any, prefix: str) -> list[str]:
+    flags: list[str] = []
+    for name in (field.name for field in fields(base)):
+        old, new = getattr(base, name), getattr(changed, name)
+        flag = prefix + name.replace("_", "-")
+        if is_dataclass(old):
+            flags += _flags(old, new, f"{flag}.")
+        elif old == new or name == "data":  # --data is named by every command anyway
+            continue
+        elif isinstance(new, bool):
+            head, _, last = flag.rpartition(".")
+            flags.append(flag if new else (f"{head}.no-{last}" if head else f"--no-{flag[2:]}"))
+        else:
+            flags += [flag, *map(str, new if isinstance(new, tuple) else (new,))]
+    return flags

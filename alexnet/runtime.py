@@ -1,0 +1,143 @@
+"""Device, number type and threads of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from dataclasses import dataclass
+
+import torch
+
+from alexnet.config import Precision, UserError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and in which numbers a network computes; weights are fp32 throughout."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+
+    @property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16."""
+        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which the network's matrix work is done in `dtype`."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def start(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Runtime:
+    """Choose the device and its fastest number type, and set the CPU's threads.
+
+    Args:
+        device: `auto` (cuda, then mps, then cpu), or a device's name such as `cuda:1`.
+        precision: `auto`: bf16 where the device computes it in hardware, else fp32; or fp32, bf16, fp16.
+        threads: threads of the CPU; None: as many as this process may run on.
+
+    Raises:
+        UserError: the device or the precision is not to be had here, with the reason.
+    """
+    chosen = _device(device)
+    count = threads or _usable_cpus()
+    torch.set_num_threads(count)
+    if chosen.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count)
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda":
+        _require_cuda(device)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device mps needs a Mac with Apple silicon and its build of PyTorch: use --device cpu")
+    elif device.type not in ("cpu", "mps"):
+        raise UserError(f"device {name!r} is not supported: use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _require_cuda(device: torch.device) -> None:
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise UserError(
+            f"device {device} asked for, but this PyTorch ({torch.__version__}) is built for the CPU alone: "
+            "install a CUDA build (https://pytorch.org/get-started), or use --device cpu"
+        )
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"device {device} asked for, but PyTorch {torch.__version__} finds no usable GPU: check that "
+            "nvidia-smi lists one and that the driver is recent enough, or use --device cpu"
+        )
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise UserError(f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), from cuda:0")
+
+
+def _precision(precision: Precision, device: torch.device) -> str:
+    if precision != "auto":
+        if precision == "fp16" and device.type == "cpu":
+            raise UserError("fp16 training needs a GPU: use --precision bf16 or fp32 on the CPU")
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and cpu_has_bf16():
+        return "bf16"
+    return "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (AVX512-BF16 or AMX); emulation is slower than fp32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def environment(runtime: Runtime) -> dict[str, object]:
+    """Versions and hardware, as plain values for the run folder."""
+    import numpy as np
+
+    import alexnet
+
+    cuda = runtime.device.type == "cuda"
+    return {
+        "alexnet": alexnet.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpus": _usable_cpus(),
+        "gpu": torch.cuda.get_device_name(runtime.device) if cuda else None,
+        "device": str(runtime.device),
+        "precision": runtime.precision,
+        "threads": runtime.threads,
+    }
+
+
+def cpu_name() -> str:
+    """The CPU's model, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

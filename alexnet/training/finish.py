@@ -1,0 +1,124 @@
+"""The end of a run: weights, figures on the test split, and the report."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alexnet import models, recipes, weights
+from alexnet.config import ModelCard, Recipe, from_dict, to_dict
+from alexnet.data import Dataset, Images
+from alexnet.evaluation.evaluate import log_probabilities, summarize
+from alexnet.evaluation.metrics import Evaluation
+from alexnet.evaluation.report import Mistake, ReportContent, write_report
+from alexnet.files import write_json
+from alexnet.models import ConvNet
+from alexnet.runtime import Runtime
+from alexnet.training.folder import RunFolder
+
+_MISTAKES = 24
+
+
+def finish(
+    folder: RunFolder,
+    recipe: Recipe,
+    dataset: Dataset,
+    model: ConvNet,
+    card: ModelCard,
+    runtime: Runtime,
+    rows: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Save the weights, open the test split once, and write result.json and report.html.
+
+    The test split is evaluated in fp32 from one view, so `alexnet evaluate` gives the same figures.
+
+    Returns:
+        The values of result.json.
+    """
+    weights.save(folder.model, model, card)
+    test = dataset.split("test")
+    in_fp32 = Runtime(runtime.device, torch.float32, runtime.threads)
+    log_p_NK = log_probabilities(model, test, card.preprocessing, in_fp32)
+    evaluation = summarize(log_p_NK, test, card.class_names)
+    result = _result(recipe, model, runtime, rows, evaluation)
+    _, values = folder.read_recipe()
+    content = ReportContent(
+        title=f"{recipe.model.name} on {dataset.name}",
+        facts=_facts(recipe, dataset, result, values["environment"]),
+        command=repeat_command(values),
+        history=rows,
+        evaluation=evaluation,
+        mistakes=worst_mistakes(log_p_NK, test, card.class_names),
+        filters_OCHW=_first_filters(model),
+        recipe=to_dict(recipe),
+    )
+    write_report(folder.report, content)
+    write_json(folder.result, result)  # last, so its presence says that the run is whole
+    return result
+
+
+def _result(
+    recipe: Recipe, model: ConvNet, runtime: Runtime, rows: list[dict[str, Any]], evaluation: Evaluation
+) -> dict[str, Any]:
+    return {
+        "test_top1": evaluation.top1,
+        "test_top1_interval": list(evaluation.top1_interval),
+        "test_top5": evaluation.top5,
+        "test_loss": evaluation.loss,
+        "test_ece": evaluation.ece,
+        "n_test": evaluation.n,
+        "params": models.count_parameters(model),
+        "train_s": rows[-1]["elapsed_s"],
+        "images_per_s": sorted(row["images_per_s"] for row in rows)[len(rows) // 2],
+        "epochs": recipe.epochs,
+        "seed": recipe.seed,
+        "recipe": recipe.name,
+        "device": str(runtime.device),
+        "precision": runtime.precision,
+    }
+
+
+def _facts(recipe: Recipe, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
+    n_val = 0 if dataset.val is None else len(dataset.val)
+    return {
+        "recipe": recipe.name,
+        "model": f"{recipe.model.name}, {result['params']:,} parameters",
+        "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {result['n_test']:,} test images",
+        "training": f"{recipe.epochs} epochs in {result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s",
+        "seed": str(recipe.seed),
+        "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['precision']}",
+        "versions": f"alexnet {environment['alexnet']}, torch {environment['torch']}",
+    }
+
+
+def repeat_command(values: dict[str, Any]) -> str:
+    """The command that repeats a run, from its recipe.json."""
+    recipe, root = from_dict(Recipe, values["recipe"]), values["data"]["root"]
+    parts = ["alexnet", "train", recipe.name, "--data", recipe.data, *(["--root", root] if root else [])]
+    return shlex.join(parts + recipes.overrides(recipe))
+
+
+def worst_mistakes(log_p_NK: Tensor, images: Images, class_names: tuple[str, ...]) -> list[Mistake]:
+    """The images given to a wrong class with the most confidence, worst first."""
+    confidence_N, predicted_N = log_p_NK.cpu().max(1)
+    wrong_M = (predicted_N != images.labels_N.cpu()).nonzero().flatten()
+    order_M = confidence_N[wrong_M].argsort(descending=True, stable=True)[:_MISTAKES]
+    return [
+        Mistake(
+            pixels_HWC=images.pixels_NHWC[i].numpy(),
+            truth=class_names[int(images.labels_N[i])],
+            predicted=class_names[int(predicted_N[i])],
+            confidence=float(confidence_N[i].exp()),
+            truth_probability=float(log_p_NK[i, images.labels_N[i]].exp()),
+            file=images.files[i] if images.files else None,
+        )
+        for i in wrong_M[order_M].tolist()
+    ]
+
+
+def _first_filters(model: ConvNet) -> Any:
+    first = next(layer for layer in model.features if isinstance(layer, torch.nn.Conv2d))
+    return first.weight.detach().float().cpu().contiguous().numpy()

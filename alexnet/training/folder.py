@@ -1,0 +1,127 @@
+"""The run folder: the one thing that passes between commands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alexnet.config import Recipe, UserError, from_dict
+from alexnet.files import atomic_write, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of one run."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """Everything needed to repeat the run."""
+        return self.path / "recipe.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What resume needs."""
+        return self.path / "checkpoint" / "state.pt"
+
+    @property
+    def model(self) -> Path:
+        """The final weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def result(self) -> Path:
+        """Figures on the test split."""
+        return self.path / "result.json"
+
+    @property
+    def report(self) -> Path:
+        """The page to open in a browser."""
+        return self.path / "report.html"
+
+    def read_recipe(self) -> tuple[Recipe, dict[str, Any]]:
+        """The recipe, and the whole of recipe.json.
+
+        Raises:
+            UserError: this is no run folder, or its recipe.json cannot be read.
+        """
+        if not self.recipe.is_file():
+            raise UserError(f"{self.path} is no run folder: it has no recipe.json")
+        try:
+            values = json.loads(self.recipe.read_text(encoding="utf-8"))
+            return from_dict(Recipe, values["recipe"]), values
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"cannot read {self.recipe}: {error}") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+    def write_metrics(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Make metrics.jsonl hold just `rows`: a resumed run drops those after its checkpoint."""
+        with atomic_write(self.metrics) as part:
+            part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add one epoch's row."""
+        with self.metrics.open("a", encoding="utf-8") as rows:
+            rows.write(json.dumps(row) + "\n")
+
+
+def new_run(out: str | os.PathLike[str] | None, recipe: Recipe, *, overwrite: bool = False) -> RunFolder:
+    """Make an empty run folder.
+
+    Args:
+        out: where; None: `runs/<recipe>-<time>` here.
+        recipe: gives the default its name.
+        overwrite: remove an earlier run's files at `out`; other files there stay.
+
+    Raises:
+        UserError: `out` exists and is not empty, and `overwrite` is not set, or it cannot be written.
+    """
+    path = Path(out) if out is not None else _default_path(recipe)
+    folder = RunFolder(path)
+    try:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--out {path} is a file: name a folder")
+        if path.is_dir() and any(path.iterdir()):
+            if not overwrite:
+                raise UserError(
+                    f"{path} is not empty: continue that run with `alexnet train --resume {path}`, "
+                    "replace it with --overwrite, or name another --out"
+                )
+            _remove_run(folder)
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
+    return folder
+
+
+def _default_path(recipe: Recipe) -> Path:
+    stem = Path("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    path, number = stem, 2
+    while path.exists():
+        path, number = stem.with_name(f"{stem.name}-{number}"), number + 1
+    return path
+
+
+def _remove_run(folder: RunFolder) -> None:
+    parts = (folder.recipe, folder.metrics, folder.checkpoint, folder.model, folder.result, folder.report)
+    for part in parts:
+        part.unlink(missing_ok=True)
+
+
+def write_recipe(folder: RunFolder, values: dict[str, Any]) -> None:
+    """Write recipe.json."""
+    write_json(folder.recipe, values)

@@ -1,0 +1,362 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet.config import Preprocessing, Recipe, UserError
+from alexnet.data import Dataset
+from alexnet.data.loader import Loader, seed_for
+from alexnet.evaluation.evaluate import evaluate
+from alexnet.evaluation.metrics import Evaluation
+from alexnet.runtime import Runtime
+from alexnet.training import checkpoint
+from alexnet.training.folder import RunFolder
+from alexnet.training.optim import WeightAverage, build_optimizers, learning_rate, set_lr
+
+_REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
+
+
+class Interrupted(Exception):  # noqa: N818 - an event, not an error
+    """The run was asked to stop; its checkpoint is written. `signal` is the signal's number."""
+
+    def __init__(self, folder: RunFolder, number: int) -> None:
+        super().__init__(f"stopped; continue with: alexnet train --resume {folder.path}")
+        self.signal = number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands."""
+
+    epoch: int
+    """Finished epochs."""
+    epochs: int
+    step: int
+    """Finished steps of the epoch under way."""
+    steps: int
+    loss: float
+    """Mean training loss of the epoch so far."""
+    images_per_s: float
+    lr: float
+
+
+class Observer:
+    """Told what happens in a run; each method may be overridden. Called about twice a second, never per step."""
+
+    def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
+        """Training is about to begin, or to go on."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """Some steps were done."""
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        """An epoch was finished; `row` is its line of metrics.jsonl."""
+
+    def on_end(self) -> None:
+        """Training is over, whatever the reason."""
+
+
+class Trainer:
+    """One run: a network, its data and all the state that changes while it learns.
+
+    Args:
+        recipe: what to do.
+        dataset: its images; the test split is not opened.
+        model: the network, freshly initialised.
+        preprocessing: how pixels become its input.
+        runtime: device, number type and threads.
+        folder: where metrics and checkpoints go.
+        observer: told of progress.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        model: nn.Module,
+        preprocessing: Preprocessing,
+        runtime: Runtime,
+        folder: RunFolder,
+        observer: Observer,
+    ) -> None:
+        self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
+        device, dtype = runtime.device, runtime.dtype
+        self.model = model.to(memory_format=torch.channels_last).to(device)
+        self.train_loader = Loader(dataset.train, preprocessing, device, dtype, recipe.augment)
+        self.preprocessing, self.dataset = preprocessing, dataset
+        self.batch_size = min(recipe.batch_size, len(self.train_loader))
+        self.steps = math.ceil(len(self.train_loader) / self.batch_size)
+        self.optimizers = build_optimizers(self.model, recipe.optimizer)
+        self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        self.chance_loss = _chance_loss(dataset.train.labels_N, len(dataset.class_names), recipe.label_smoothing)
+        self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
+        self.rows: list[dict[str, Any]] = []
+        self.totals = self._no_totals()
+        torch.manual_seed(seed_for(recipe.seed, "dropout"))
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the last epoch; returns the rows of metrics.jsonl.
+
+        The network ends in eval mode, with the averaged weights where the recipe averages them.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM came; a checkpoint of this very step is on disk.
+            UserError: the loss is not finite, or the network is stuck at guessing.
+        """
+        with _stop_signals() as stop:
+            while self.epoch < self.recipe.epochs:
+                self._train_epoch(stop)
+                self._finish_epoch()
+        if self.average is not None:
+            self.average.swap()
+        self.model.eval()
+        return self.rows
+
+    def _train_epoch(self, stop: _Stop) -> None:
+        recipe, model, loader = self.recipe, self.model, self.train_loader
+        model.train()
+        plan = loader.plan(recipe.seed, self.epoch)
+        part_size = math.ceil(self.batch_size / recipe.accumulate_steps)
+        val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
+        clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
+
+        while self.step < self.steps:
+            lr = learning_rate(recipe, self.epoch + self.step / self.steps, val_errors)
+            set_lr(self.optimizers, lr)
+            start = self.step * self.batch_size
+            stop_at = min(start + self.batch_size, len(loader))
+            for part in range(start, stop_at, part_size):
+                x_NCHW, y_N = loader.batch(plan, part, min(part + part_size, stop_at))
+                with self.runtime.autocast():
+                    scores_NK = model(x_NCHW).float()
+                    losses = F.cross_entropy(scores_NK, y_N, reduction="sum", label_smoothing=recipe.label_smoothing)
+                # Images of the last, short batch weigh what all others do (as by Gluon's trainer.step(batch_size)).
+                self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
+                self._add(losses.detach(), scores_NK.detach(), y_N)
+            self._update_weights()
+            self.step += 1
+
+            if clock.report_due() or stop.signal:
+                self.elapsed_s = clock.elapsed_s()
+                self._report(lr, clock)
+            if clock.checkpoint_due() or stop.signal:
+                self.elapsed_s = clock.elapsed_s()
+                self._check_finite()
+                self._save()
+            if stop.signal:
+                raise Interrupted(self.folder, stop.signal)
+        self.elapsed_s = clock.elapsed_s()
+        self._report(lr, clock)
+        self._images_per_s = clock.images_per_s(int(self.totals["images"]))
+
+    def _update_weights(self) -> None:
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        if self.recipe.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip_norm)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+            optimizer.zero_grad()
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.epoch * self.steps + self.step + 1)
+
+    def _finish_epoch(self) -> None:
+        """Check the loss, look at the validation images, write the epoch's row and a checkpoint."""
+        started = time.monotonic()
+        loss = self._check_finite()
+        images = int(self.totals["images"])
+        val = self._validate()
+        self.elapsed_s += time.monotonic() - started
+        row = {
+            "epoch": self.epoch + 1,
+            "train_loss": loss,
+            "train_top1": int(self.totals["correct"]) / images,
+            "val_loss": val.loss if val else None,
+            "val_top1": val.top1 if val else None,
+            "images_per_s": round(self._images_per_s, 1),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "lr": self.optimizers[0].param_groups[0]["lr"],
+        }
+        self.rows.append(row)
+        self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
+        self.folder.append_metrics(row)
+        self._save()
+        self.observer.on_epoch(row)
+        self._check_learning()
+
+    def _validate(self) -> Evaluation | None:
+        val_images, names = self.dataset.val, self.dataset.class_names
+        if val_images is None:
+            return None
+        if self.average is not None:
+            self.average.swap()
+        val = evaluate(self.model, val_images, names, self.preprocessing, self.runtime)
+        if self.average is not None:
+            self.average.swap()
+        return val
+
+    # --- sums of an epoch -------------------------------------------------------------------------------------
+
+    def _no_totals(self) -> dict[str, Tensor]:
+        device = self.runtime.device
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        return {
+            "loss": torch.zeros((), dtype=exact, device=device),
+            "correct": torch.zeros((), dtype=torch.int64, device=device),
+            "images": torch.zeros((), dtype=torch.int64),
+        }
+
+    def _add(self, losses: Tensor, scores_NK: Tensor, y_N: Tensor) -> None:
+        self.totals["loss"] += losses
+        self.totals["correct"] += (scores_NK.argmax(1) == y_N).sum()
+        self.totals["images"] += len(y_N)
+
+    def _report(self, lr: float, clock: _Clock) -> None:
+        images = int(self.totals["images"])
+        self.observer.on_progress(
+            Progress(
+                epoch=self.epoch,
+                epochs=self.recipe.epochs,
+                step=self.step,
+                steps=self.steps,
+                loss=float(self.totals["loss"]) / images,
+                images_per_s=clock.images_per_s(images),
+                lr=lr,
+            )
+        )
+
+    def _check_finite(self) -> float:
+        loss = float(self.totals["loss"]) / int(self.totals["images"])
+        if not math.isfinite(loss):
+            lr = self.recipe.optimizer.lr
+            raise UserError(
+                f"the loss became {loss} in epoch {self.epoch + 1}: lower --optimizer.lr (now {lr:g}, "
+                f"try {lr / 10:g}) or set --grad-clip-norm 1"
+            )
+        return loss
+
+    def _check_learning(self) -> None:
+        patience = self.recipe.stop_at_chance_epochs
+        last = [row["train_loss"] for row in self.rows[-patience:]]
+        if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
+            config = self.recipe.optimizer
+            raise UserError(
+                f"after {self.epoch} epochs the loss is {last[-1]:.4f}, that of guessing ({self.chance_loss:.4f}): "
+                f"try another --optimizer.lr (now {config.lr:g}), --model.init kaiming or --model.activation relu, "
+                "or --stop-at-chance-epochs 0 to go on regardless"
+            )
+
+    # --- checkpoints ------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        checkpoint.save(
+            self.folder.checkpoint,
+            checkpoint.TrainingState(
+                epoch=self.epoch,
+                step=self.step,
+                elapsed_s=self.elapsed_s,
+                totals=self.totals,
+                rows=self.rows,
+                model=self.model.state_dict(),
+                optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
+                average=self.average.average if self.average else None,
+                scaler=self.scaler.state_dict(),
+                rng_cpu=torch.get_rng_state(),
+                rng_device=checkpoint.device_rng(self.runtime.device),
+            ),
+        )
+
+    def restore(self, state: checkpoint.TrainingState) -> None:
+        """Continue from `state` as if the run had never stopped."""
+        self.epoch, self.step, self.elapsed_s, self.rows = state.epoch, state.step, state.elapsed_s, state.rows
+        self.totals = {
+            name: total.to(zero.device)
+            for (name, zero), total in zip(self._no_totals().items(), state.totals.values(), strict=True)
+        }
+        self.model.load_state_dict(state.model)
+        for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
+            optimizer.load_state_dict(values)
+        if self.average is not None and state.average is not None:
+            self.average.load(state.average)
+        self.scaler.load_state_dict(state.scaler)
+        self.folder.write_metrics(self.rows)
+        torch.set_rng_state(state.rng_cpu)
+        checkpoint.set_device_rng(self.runtime.device, state.rng_device)
+
+
+class _Clock:
+    """Seconds of one epoch, and what is due."""
+
+    def __init__(self, elapsed_before_s: float, images_before: int, checkpoint_every_s: float) -> None:
+        self._before_s, self._images_before = elapsed_before_s, images_before
+        self._checkpoint_every_s = checkpoint_every_s
+        self._started = self._reported = self._saved = time.monotonic()
+
+    def elapsed_s(self) -> float:
+        return self._before_s + time.monotonic() - self._started
+
+    def report_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._reported < _REPORT_EVERY_S:
+            return False
+        self._reported = now
+        return True
+
+    def checkpoint_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._saved < self._checkpoint_every_s:
+            return False
+        self._saved = now
+        return True
+
+    def images_per_s(self, images: int) -> float:
+        return (images - self._images_before) / max(time.monotonic() - self._started, 1e-9)
+
+
+@dataclass
+class _Stop:
+    signal: int = 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a wish the loop reads between steps; the second acts at once."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def ask(number: int, _frame: object) -> None:
+        stop.signal = number
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in numbers:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+
+
+def _chance_loss(labels_N: Tensor, num_classes: int, label_smoothing: float) -> float:
+    """Cross-entropy of always answering with the classes' shares."""
+    shares = torch.bincount(labels_N, minlength=num_classes).double() / len(labels_N)
+    target = (1 - label_smoothing) * shares + label_smoothing / num_classes
+    return float(torch.special.entr(target).sum())

@@ -1,0 +1,146 @@
+"""Optimisers, learning-rate schedules and the moving average of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.config import OptimizerConfig, Recipe
+
+Optimizers = list[torch.optim.Optimizer]
+
+
+def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
+    """The optimiser of `config` over all of `model`'s parameters; two for muon, which takes matrices only.
+
+    Weight decay is applied to convolution and dense weights, and to biases only where `config.decay_biases`.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if config.name == "muon":
+        # Muon is for hidden matrices; the last layer, convolutions and biases go to AdamW (Jordan 2024).
+        last = max(name for name, p in named if p.ndim == 2)
+        hidden = [(name, p) for name, p in named if p.ndim == 2 and name != last]
+        rest = [(name, p) for name, p in named if not any(p is q for _, q in hidden)]
+        return [_muon(hidden, config), _adamw(rest, config)]
+    return [_adamw(named, config) if config.name == "adamw" else _sgd(named, config)]
+
+
+def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
+    decayed = [p for _, p in named if p.ndim > 1 or config.decay_biases]
+    free = [p for _, p in named if not (p.ndim > 1 or config.decay_biases)]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _sgd(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
+    momentum = 0.9 if config.momentum is None else config.momentum
+    nesterov = momentum > 0 if config.nesterov is None else config.nesterov
+    return torch.optim.SGD(
+        _groups(named, config), lr=config.lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named)
+    )
+
+
+def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        _groups(named, config), lr=config.lr, betas=config.betas or (0.9, 0.999), fused=_fusible(named)
+    )
+
+
+def _muon(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.Muon(
+        [p for _, p in named],
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=0.95 if config.momentum is None else config.momentum,
+        nesterov=True if config.nesterov is None else config.nesterov,
+        adjust_lr_fn="match_rms_adamw",  # so that one learning rate fits both optimisers
+    )
+
+
+def _fusible(named: Sequence[tuple[str, nn.Parameter]]) -> bool:
+    return all(p.device.type in ("cpu", "cuda", "mps") for _, p in named)
+
+
+def set_lr(optimizers: Optimizers, lr: float) -> None:
+    """Use `lr` for the coming step."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+
+
+def learning_rate(recipe: Recipe, epoch: float, val_errors: Sequence[float]) -> float:
+    """The learning rate at a point of the run.
+
+    Args:
+        recipe: its schedule, its epochs and its peak rate.
+        epoch: epochs done, fractional within one; 0 at the first step.
+        val_errors: validation error after each finished epoch, 1 - top1; only `plateau` looks at them.
+    """
+    schedule, total = recipe.schedule, recipe.epochs
+    warmup = schedule.warmup_epochs
+    if warmup is None:
+        warmup = total / 4 if schedule.name == "one_cycle" else 0.0
+    if epoch < warmup:
+        return recipe.optimizer.lr * epoch / warmup
+    rest = (epoch - warmup) / (total - warmup) if total > warmup else 1.0  # 0..1 after the warm-up
+    factor = 0.1 if schedule.factor is None else schedule.factor
+    scale = 1.0
+    if schedule.name == "one_cycle":
+        scale = 1 - rest
+    elif schedule.name == "cosine":
+        scale = 0.5 * (1 + math.cos(math.pi * rest))
+    elif schedule.name == "step":
+        after = schedule.step_epochs or (total / 2, total * 3 / 4)
+        scale = factor ** sum(epoch >= boundary for boundary in after)
+    elif schedule.name == "plateau":
+        patience = schedule.patience_epochs or 5
+        most = 3 if schedule.max_drops is None else schedule.max_drops
+        scale = factor ** plateau_drops(val_errors, patience, most)
+    return recipe.optimizer.lr * scale
+
+
+def plateau_drops(val_errors: Sequence[float], patience_epochs: int, max_drops: int) -> int:
+    """How often the rate has dropped: once each time the error did not improve for `patience_epochs`."""
+    best, waited, drops = math.inf, 0, 0
+    for error in val_errors:
+        if error < best:
+            best, waited = error, 0
+            continue
+        waited += 1
+        if waited == patience_epochs:
+            drops, waited = drops + 1, 0
+    return min(drops, max_drops)
+
+
+class WeightAverage:
+    """Exponential moving average of a network's parameters and buffers.
+
+    Early on it remembers less, min(decay, (1 + step) / (10 + step)), so that the first weights are forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._source = [t.detach() for t in model.state_dict().values() if t.is_floating_point()]
+        self._decay = decay
+        self.average = [t.clone() for t in self._source]
+
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` steps (1 for the first)."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.average, self._source, 1 - decay)
+
+    def swap(self) -> None:
+        """Exchange the network's weights with the average; a second call undoes the first."""
+        kept = [t.clone() for t in self._source]
+        torch._foreach_copy_(self._source, self.average)
+        torch._foreach_copy_(self.average, kept)
+
+    def load(self, average: Sequence[Tensor]) -> None:
+        """Continue from an average kept before."""
+        torch._foreach_copy_(self.average, list(average))

@@ -1,0 +1,179 @@
+"""From a recipe and data to a finished run folder."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet import models
+from alexnet import runtime as runtimes
+from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
+from alexnet.data import Dataset, channel_statistics
+from alexnet.data import load as load_data
+from alexnet.data.loader import seed_for
+from alexnet.training import checkpoint
+from alexnet.training.finish import finish
+from alexnet.training.folder import RunFolder, new_run, write_recipe
+from alexnet.training.loop import Observer, Trainer
+
+FileName = str | os.PathLike[str]
+
+
+def train(
+    recipe: Recipe,
+    data: str | None = None,
+    *,
+    root: FileName | None = None,
+    out: FileName | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Path:
+    """Train a network and write its run folder.
+
+    Args:
+        recipe: what to do, see `alexnet.recipes`.
+        data: a source's name or a folder of class folders; None: the recipe's own source.
+        root: where the source's files are, where they are not in the default place.
+        out: the run folder; None: `runs/<recipe>-<time>` here.
+        overwrite: replace an earlier run at `out`.
+        observer: told of progress.
+
+    Returns:
+        The run folder, with `model.safetensors`, `result.json` and `report.html`.
+
+    Raises:
+        UserError: recipe, data and network do not fit together, or training failed; the message says what to do.
+        Interrupted: Ctrl-C or SIGTERM; `resume` continues.
+    """
+    runtime = runtimes.start(recipe.device, recipe.precision, recipe.threads)
+    recipe = replace(recipe, data=_absolute(data or recipe.data))
+    dataset = _load(recipe, root)
+    model, card = _build(recipe, dataset)
+    folder = new_run(out, recipe, overwrite=overwrite)
+    write_recipe(folder, _describe(recipe, dataset, card, root, runtimes.environment(runtime)))
+    folder.write_metrics([])
+    trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, observer or Observer())
+    return _run(trainer, dataset, model, card)
+
+
+def resume(run: FileName, *, observer: Observer | None = None) -> Path:
+    """Continue an interrupted run from its checkpoint; the result is that of a run that was never stopped.
+
+    A finished run is left as it is.
+
+    Args:
+        run: the run folder.
+        observer: told of progress.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UserError: no such run, nothing to continue from, or the data changed since.
+    """
+    folder = RunFolder(Path(run))
+    recipe, values = folder.read_recipe()
+    if folder.result.is_file():
+        return folder.path
+    runtime = runtimes.start(recipe.device, values["environment"]["precision"], values["environment"]["threads"])
+    dataset = _load(recipe, values["data"]["root"])
+    if _fingerprint(dataset) != values["data"]["fingerprint"]:
+        raise UserError(
+            f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
+            "or start a new run"
+        )
+    model, card = _build(recipe, dataset)
+    trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, observer or Observer())
+    if folder.checkpoint.is_file():
+        trainer.restore(checkpoint.load(folder.checkpoint))
+    else:  # killed within the first epoch: begin again
+        folder.write_metrics([])
+    return _run(trainer, dataset, model, card)
+
+
+def _run(trainer: Trainer, dataset: Dataset, model: models.ConvNet, card: ModelCard) -> Path:
+    folder, recipe = trainer.folder, trainer.recipe
+    trainer.observer.on_start(folder, recipe, dataset, model)
+    try:
+        rows = trainer.run()
+    finally:
+        trainer.observer.on_end()
+    finish(folder, recipe, dataset, model, card, trainer.runtime, rows)
+    return folder.path
+
+
+def _absolute(source: str) -> str:
+    """A folder's full path, so that the run can be continued from anywhere; a source's name as it is."""
+    return str(Path(source).resolve()) if Path(source).is_dir() else source
+
+
+def _load(recipe: Recipe, root: FileName | None) -> Dataset:
+    return load_data(
+        recipe.data,
+        root=root,
+        image_px=recipe.image_px,
+        default_px=models.facts(recipe.model.name).native_px,
+        val_fraction=recipe.val_fraction,
+    )
+
+
+def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]:
+    """The network with its first weights, and the card that will travel with them."""
+    chosen = {"activation": recipe.model.activation, "dropout": recipe.model.dropout}
+    options = {
+        "num_classes": len(dataset.class_names),
+        "in_channels": dataset.in_channels,
+        "image_px": dataset.image_px,
+        **{name: value for name, value in chosen.items() if value is not None},
+    }
+    model = models.create(recipe.model.name, **options)
+    models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
+    if recipe.augment.normalize:
+        mean, std = channel_statistics(dataset.train)
+        std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
+    else:
+        mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
+    card = ModelCard(
+        model=recipe.model.name,
+        options=options,
+        class_names=dataset.class_names,
+        preprocessing=Preprocessing(image_px=dataset.image_px, in_channels=dataset.in_channels, mean=mean, std=std),
+        recipe=to_dict(recipe),
+    )
+    return model, card
+
+
+def _describe(
+    recipe: Recipe,
+    dataset: Dataset,
+    card: ModelCard,
+    root: FileName | None,
+    environment: dict[str, object],
+) -> dict[str, Any]:
+    """The values of recipe.json."""
+    return {
+        "recipe": to_dict(recipe),
+        "data": {
+            "root": None if root is None else str(Path(root).resolve()),
+            "class_names": list(dataset.class_names),
+            "n_train": len(dataset.train),
+            "n_val": 0 if dataset.val is None else len(dataset.val),
+            "fingerprint": _fingerprint(dataset),
+            "origin": dataset.origin,
+        },
+        "preprocessing": to_dict(card.preprocessing),
+        "environment": environment,
+    }
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """CRC of the training pixels and labels: tells whether a resumed run sees the images it began with."""
+    crc = zlib.crc32(dataset.train.labels_N.numpy().tobytes())
+    for part in torch.split(dataset.train.pixels_NHWC, 4096):
+        crc = zlib.crc32(memoryview(part.contiguous().numpy()), crc)
+    return f"{crc:08x}"
