@@ -1,19 +1,27 @@
 """Images: where they come from, how they are split, and the form the networks see."""
 
+from alexnet.data._check import CheckReport, check, describe
 from alexnet.data._load import load
 from alexnet.data.dataset import Dataset, Images, SplitName, channel_statistics
 from alexnet.data.decode import BadImageError, decode_image, fit_image
 from alexnet.data.source import BadFile, OnProgress
+from alexnet.data.sources import SOURCES, SourceFacts, download
 
 __all__ = [
+    "SOURCES",
     "BadFile",
     "BadImageError",
+    "CheckReport",
     "Dataset",
     "Images",
     "OnProgress",
+    "SourceFacts",
     "SplitName",
     "channel_statistics",
+    "check",
     "decode_image",
+    "describe",
+    "download",
     "fit_image",
     "load",
 ]

@@ -143,6 +143,9 @@ def read_bytes(path: str | Path) -> bytes:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a few words, without the path."""
+    cause = getattr(error, "reason", None)  # urllib wraps the error that says what happened
+    if isinstance(cause, Exception):
+        return reason_of(cause)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__
@@ -238,7 +241,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith(("I", "F")):
         return _scaled_grey(image)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return _on_white(image)
     return image.convert("RGB")
 
@@ -256,7 +259,7 @@ def _scaled_grey(image: Image.Image) -> Image.Image:
 def _on_white(image: Image.Image) -> Image.Image:
     from PIL import Image
 
-    grey = image.mode in ("L", "LA", "La")
+    grey = image.mode in ("L", "LA")
     image = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("L" if grey else "RGB")

@@ -51,6 +51,8 @@ class Folder:
     """How the splits came about, in a sentence."""
     ignored_files: int
     """Files that are no images by their name."""
+    ignored_folders: tuple[str, ...]
+    """Folders beside train/ that are no split."""
     problems: tuple[BadFile, ...]
     """What keeps the folder from being used, except for broken images."""
 
@@ -75,8 +77,15 @@ def open_folder(path: Path) -> Source:
             "split": folder.split_rule,
             "files": {name: len(files.paths) for name, files in folder.splits.items()},
             "ignored_files": folder.ignored_files,
+            "ignored_folders": list(folder.ignored_folders),
         },
     )
+
+
+def has_splits(path: Path) -> bool:
+    """Whether `path` is a folder of images laid out as `train/CLASS/*`."""
+    train = path / "train"
+    return train.is_dir() and any(entry.is_dir() for entry in os.scandir(train))
 
 
 # --- finding the files -------------------------------------------------------------------------------------------
@@ -115,7 +124,8 @@ def _scan_split(path: Path, top: set[str]) -> Folder:
         ]
     splits, rule = _assign(found, class_names)
     ignored = sum(listing.ignored for listing in found.values())
-    return Folder(path, class_names, splits, rule, ignored, tuple(problems))
+    unused = tuple(sorted(top - {listing.name for listing in found.values()}))
+    return Folder(path, class_names, splits, rule, ignored, unused, tuple(problems))
 
 
 def _assign(found: dict[str, _Listing], class_names: Sequence[str]) -> tuple[dict[SplitName, Files], str]:
@@ -139,14 +149,13 @@ def _scan_flat(path: Path, top: set[str]) -> Folder:
     listing = _list_classes(path, "")
     class_names = tuple(sorted(listing.by_class))
     lonely = sorted(top & {"test", *_VAL_NAMES})
-    if lonely and len(top) <= 2:
-        problems = [
-            BadFile(str(path), f"there is {lonely[0]}/ but no train/; name the training images' folder train")
-        ]
+    if lonely:
+        why = f"there is {lonely[0]}/ but no train/; name the training images' folder train"
+        problems = [BadFile(str(path), f"{why} (no class can be called {lonely[0]})")]
     else:
         problems = _problems(path, class_names) + listing.empty_folders(path)
     splits, rule = _split_by_hash(listing.files(class_names))
-    return Folder(path, class_names, splits, rule, listing.ignored, tuple(problems))
+    return Folder(path, class_names, splits, rule, listing.ignored, (), tuple(problems))
 
 
 def _split_by_hash(files: Files) -> tuple[dict[SplitName, Files], str]:
@@ -233,26 +242,63 @@ def _walk(folder: str, prefix: str, members: list[str]) -> int:
 
 
 class _OtherSizeError(Exception):
-    """An image has not the size that the first one has."""
+    """An image's size is not that of the first."""
 
 
 def _read(folder: Folder, files: Files, wanted: Wanted) -> Images:
     """The images of one split, from the decoded cache if their files are as they were."""
-    key = _key(wanted, _hash_files(folder.path, files.paths))
-    pixels = cache.get(key)
-    if pixels is None or len(pixels) != len(files.paths):
-        pixels, content = _decode_files(folder.path, files.paths, wanted)
-        # The key of what was decoded, which is another if files changed since they were hashed.
-        cache.put(_key(wanted, content), pixels)
+    content = _hash_files(folder.path, files.paths)
+    pixels = None
+    if wanted.image_px is None:
+        pixels = _read_own_size(folder.path, files.paths, wanted, content)
+    if pixels is None:
+        pixels = _read_fitted(folder.path, files.paths, wanted, content)
     return Images(torch.from_numpy(pixels), torch.tensor(files.labels, dtype=torch.int64), files.paths)
 
 
-def _key(wanted: Wanted, content: str) -> str:
-    """Names the decoded form of files with the hash `content`."""
-    form = f"v{decode.VERSION} {wanted.image_px} {wanted.in_channels}"
-    if wanted.image_px is None:
-        form += f" {wanted.default_px} {LARGEST_OWN_PX}"
-    return hashlib.sha256(f"{form} {content}".encode()).hexdigest()[:40]
+def _read_own_size(root: Path, paths: Sequence[str], wanted: Wanted, content: str) -> NDArray[np.uint8] | None:
+    """The images as they are; None if they do not share one small square size."""
+    own_px = _own_px(root, paths[0])
+    if own_px is None:
+        return None
+    form = f"exactly {own_px} {wanted.in_channels}"
+    pixels = cache.get(_key(form, content))
+    if pixels is None:
+        try:
+            pixels, content = _decode_all(root, paths, replace(wanted, image_px=own_px), decode.decode_exactly_into)
+        except _OtherSizeError:
+            return None
+        cache.put(_key(form, content), pixels)
+    return pixels
+
+
+def _read_fitted(root: Path, paths: Sequence[str], wanted: Wanted, content: str) -> NDArray[np.uint8]:
+    """The images fitted to the wanted side."""
+    image_px = wanted.image_px or wanted.default_px
+    form = f"{image_px} {wanted.in_channels}"
+    # Images found to have that side already are the same pixels under the other form's name.
+    for known in (form, f"exactly {form}"):
+        pixels = cache.get(_key(known, content))
+        if pixels is not None:
+            return pixels
+    pixels, content = _decode_all(root, paths, replace(wanted, image_px=image_px), _decode_any_size_into)
+    # Under the hash of what was decoded, which is another if files changed since they were first hashed.
+    cache.put(_key(form, content), pixels)
+    return pixels
+
+
+def _key(form: str, content: str) -> str:
+    """Names the decoded form of files with the hash `content` in the cache."""
+    return hashlib.sha256(f"v{decode.VERSION} {form} {content}".encode()).hexdigest()[:40]
+
+
+def _own_px(root: Path, path: str) -> int | None:
+    """Side of an image if it is square and small; None otherwise, and where it cannot be read."""
+    try:
+        width, height = decode.decode_image(f"{root}/{path}").size
+    except UserError:
+        return None
+    return width if width == height <= LARGEST_OWN_PX else None
 
 
 def _hash_files(root: Path, paths: Sequence[str]) -> str:
@@ -276,32 +322,6 @@ def _add(digest: hashlib._Hash, path: str, data: bytes) -> None:
     digest.update(data)
 
 
-def _decode_files(root: Path, paths: Sequence[str], wanted: Wanted) -> tuple[NDArray[np.uint8], str]:
-    """Decode `paths` into uint8 [N, H, W, C]; returns it with the hash of what was read, as `_hash_files` makes it.
-
-    Raises:
-        UserError: some files cannot be read, or the images are too many for this machine's memory.
-    """
-    own_px = _own_px(root, paths) if wanted.image_px is None else None
-    if own_px is not None:
-        try:
-            return _decode_all(root, paths, replace(wanted, image_px=own_px), decode.decode_exactly_into)
-        except _OtherSizeError:
-            pass
-    return _decode_all(
-        root, paths, replace(wanted, image_px=wanted.image_px or wanted.default_px), _decode_any_size_into
-    )
-
-
-def _own_px(root: Path, paths: Sequence[str]) -> int | None:
-    """Side of the first image if it is square and small; None otherwise, and where it cannot be read."""
-    try:
-        width, height = decode.decode_image(f"{root}/{paths[0]}").size
-    except UserError:
-        return None
-    return width if width == height <= LARGEST_OWN_PX else None
-
-
 def _decode_any_size_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
     decode.decode_into(out_HWC, data, name)
     return True
@@ -313,6 +333,12 @@ def _decode_all(
     wanted: Wanted,
     decode_into: Callable[[NDArray[np.uint8], bytes, str], bool],
 ) -> tuple[NDArray[np.uint8], str]:
+    """Decode `paths` to the form `wanted`, with the hash of what was read, as `_hash_files` makes it.
+
+    Raises:
+        UserError: some files cannot be read, or the images are too many for this machine's memory.
+        _OtherSizeError: `decode_into` found an image of another size.
+    """
     image_px = wanted.image_px or wanted.default_px
     pixels_NHWC = _allocate((len(paths), image_px, image_px, wanted.in_channels))
 
@@ -338,6 +364,23 @@ def _decode_all(
     if bad_files:
         raise UserError(_describe_bad(root, bad_files))
     return pixels_NHWC, hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def find_bad(root: Path, paths: Sequence[str], on_progress: OnProgress | None = None) -> list[BadFile]:
+    """The files among `paths` that cannot be decoded, each with the reason."""
+
+    def check_chunk(chunk: range) -> list[BadFile]:
+        bad = []
+        for i in chunk:
+            path = f"{root}/{paths[i]}"
+            try:
+                # Fitted as for a small network: the file is read to its end, a huge JPEG is not unfolded whole.
+                decode.decode_image(path, image_px=LARGEST_OWN_PX)
+            except decode.BadImageError as error:
+                bad.append(BadFile(path, error.reason))
+        return bad
+
+    return [bad for chunk in _in_threads(check_chunk, len(paths), on_progress) for bad in chunk]
 
 
 def _describe_bad(root: Path, bad: Sequence[BadFile]) -> str:

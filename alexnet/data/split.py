@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ def hashed_test(paths: Sequence[str], labels: Sequence[int]) -> list[bool]:
         paths: path of each file in the source's folder, with forward slashes.
         labels: class of each file.
     """
-    fractions = [int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") / 2**64 for path in paths]
+    fractions = [int.from_bytes(hashlib.sha256(os.fsencode(path)).digest()[:8], "big") / 2**64 for path in paths]
     is_test = [fraction < TEST_SHARE for fraction in fractions]
     members: dict[int, list[int]] = {}
     for position, label in enumerate(labels):
