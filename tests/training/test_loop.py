@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet import models, recipes, runtime, training
+from alexnet import models, runtime, training
 from alexnet.config import (
     AugmentConfig,
     ModelConfig,
