@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from alexnet.config import (
     AugmentConfig,
@@ -156,6 +156,7 @@ def overrides(recipe: Recipe) -> list[str]:
 
 def _flags(base: Any, changed: Any, prefix: str) -> list[str]:
     flags: list[str] = []
+    hints = get_type_hints(type(base))
     for name in (field.name for field in fields(base)):
         old, new = getattr(base, name), getattr(changed, name)
         flag = prefix + name.replace("_", "-")
@@ -163,7 +164,7 @@ def _flags(base: Any, changed: Any, prefix: str) -> list[str]:
             flags += _flags(old, new, f"{flag}.")
         elif old == new or name == "data":  # --data is named by every command anyway
             continue
-        elif isinstance(new, bool):
+        elif hints[name] is bool:  # a switch; `bool | None` takes a value
             head, _, last = flag.rpartition(".")
             flags.append(flag if new else (f"{head}.no-{last}" if head else f"--no-{flag[2:]}"))
         else:

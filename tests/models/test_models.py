@@ -1,0 +1,364 @@
+"""The networks against the paper's figures, hand arithmetic, plain functional code and torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from alexnet import models
+from alexnet.config import UserError
+
+PARAMETERS = {
+    "tiny_alexnet": 613_834,
+    "alexnet": 50_844_008,
+    "alexnet_2012": 60_965_224,
+    "alexnet_owt": 61_100_840,
+    "lenet": 44_426,
+}
+SMALLEST_PX = {"tiny_alexnet": 4, "alexnet": 67, "alexnet_2012": 63, "alexnet_owt": 63, "lenet": 16}
+LAYERS = {
+    "tiny_alexnet": ["conv1", "conv2", "conv3", "fc4", "fc5", "fc6"],
+    "alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
+    "alexnet_2012": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
+    "alexnet_owt": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
+    "lenet": ["conv1", "conv2", "fc3", "fc4", "fc5"],
+}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": lambda x: x.clamp(min=0),
+    "tanh": lambda x: 2 / (1 + torch.exp(-2 * x)) - 1,
+    "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
+    "elu": lambda x: torch.where(x > 0, x, torch.exp(x) - 1),
+    "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),
+}
+
+each_name = pytest.mark.parametrize("name", models.names())
+each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+
+
+def shapes_only(name: str, **options: object) -> models.ConvNet:
+    """The network without numbers, so that even the largest is there at once."""
+    with torch.device("meta"):
+        return models.create(name, **options)
+
+
+def with_numbers(module: nn.Module, init: str = "kaiming") -> nn.Module:
+    module.to_empty(device="cpu")
+    models.initialize(module, init, torch.Generator().manual_seed(0))
+    return module
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module", params=models.names())
+def small(request: pytest.FixtureRequest) -> tuple[str, models.ConvNet]:
+    """Each network at the smallest size it takes, with three classes."""
+    name = request.param
+    return name, with_numbers(shapes_only(name, num_classes=3, image_px=SMALLEST_PX[name]))
+
+
+def small_images(name: str, n: int = 4) -> Tensor:
+    return noise(n, models.facts(name).native_channels, SMALLEST_PX[name], SMALLEST_PX[name])
+
+
+def test_names():
+    assert set(models.names()) == set(PARAMETERS)
+
+
+@each_name
+def test_parameter_count_at_the_native_input(name):
+    facts = models.facts(name)
+    net = shapes_only(name)
+    explicit = shapes_only(
+        name, num_classes=facts.native_classes, in_channels=facts.native_channels, image_px=facts.native_px
+    )
+    assert models.count_parameters(net) == PARAMETERS[name] == facts.parameters
+    assert models.count_parameters(explicit) == PARAMETERS[name]
+
+
+@each_name
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_output_has_a_score_for_each_class(name, in_channels):
+    px = models.facts(name).native_px
+    net = shapes_only(name, num_classes=7, in_channels=in_channels)
+    assert net.features.conv1.in_channels == in_channels
+    assert net(torch.empty(2, in_channels, px, px, device="meta")).shape == (2, 7)
+
+
+@each_name
+def test_layer_names(name):
+    net = shapes_only(name)
+    layers = [(path, m) for path, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert [path.rpartition(".")[2] for path, _ in layers] == LAYERS[name]
+    for path, layer in layers:
+        assert path.startswith("features.conv" if isinstance(layer, nn.Conv2d) else "classifier.fc")
+
+
+@each_name
+def test_smallest_size(name):
+    px = SMALLEST_PX[name]
+    channels = models.facts(name).native_channels
+    assert shapes_only(name, image_px=px)(torch.empty(1, channels, px, px, device="meta")).shape[0] == 1
+    with pytest.raises(UserError, match=f"{name} needs images of at least {px} px, not {px - 1}") as caught:
+        models.create(name, image_px=px - 1)
+    assert ("use tiny_alexnet" in str(caught.value)) == (name != "tiny_alexnet")
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_2012", "alexnet_owt"])
+def test_images_of_cifar10_are_answered_with_the_network_made_for_them(name):
+    with pytest.raises(UserError, match=f"at least {SMALLEST_PX[name]} px, not 32: .*or use tiny_alexnet"):
+        models.create(name, image_px=32)
+
+
+def test_maps_of_the_2012_net():
+    net = shapes_only("alexnet_2012")
+    sides: dict[str, int] = {}
+    for name, layer in net.features.named_children():
+        layer.register_forward_hook(lambda _m, _i, out, name=name: sides.update({name: out.shape[2]}))
+    net(torch.empty(1, 3, 224, 224, device="meta"))
+    assert [sides[name] for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")] == [55, 27, 13, 13, 13, 6]
+
+
+def test_inputs_of_the_first_dense_layer():
+    assert shapes_only("alexnet").classifier.fc6.in_features == 6_400
+    assert shapes_only("alexnet_2012").classifier.fc6.in_features == 9_216
+    assert shapes_only("tiny_alexnet").classifier.fc4.in_features == 2_048
+    assert shapes_only("lenet").classifier.fc3.in_features == 256
+
+
+def test_every_parameter_is_learned(small):
+    name, net = small
+    net.train()
+    net.zero_grad()
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    F.cross_entropy(net(small_images(name)), torch.tensor([0, 1, 2, 0])).backward()
+    for path, parameter in net.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
+        assert parameter.grad.count_nonzero() > 0, path
+    net.zero_grad()
+
+
+def test_scores_do_not_depend_on_the_rest_of_the_batch(small):
+    name, net = small
+    net.eval()
+    x_NCHW = small_images(name, 3)
+    with torch.inference_mode():
+        together = net(x_NCHW)
+        alone = torch.cat([net(x_1CHW) for x_1CHW in x_NCHW.split(1)])
+    assert together.std() > 0.01
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_is_off_in_eval_and_keeps_the_mean_in_train(small):
+    name, net = small
+    x_NCHW = small_images(name, 2)
+    layers = [m for m in net.modules() if isinstance(m, nn.Dropout)]
+    assert len(layers) == 2
+    for layer in layers:
+        layer.p = 0.4
+    with torch.inference_mode():
+        net.eval()
+        assert torch.equal(net(x_NCHW), net(x_NCHW))
+        net.train()
+        torch.manual_seed(0)
+        assert not torch.equal(net(x_NCHW), net(x_NCHW))
+        for layer in layers:
+            out = layer(torch.ones(100_000))
+            assert out.mean().item() == pytest.approx(1, abs=0.0104)  # four deviations, sqrt(0.4 / 0.6 / 1e5) each
+            assert out[out != 0].unique().tolist() == pytest.approx([1 / 0.6])
+
+
+@each_name
+def test_dropout_share_is_as_asked(name):
+    default = 0.0 if name == "lenet" else 0.5
+    for options, share in (({}, default), ({"dropout": 0.25}, 0.25)):
+        net = shapes_only(name, **options)
+        assert {m.p for m in net.modules() if isinstance(m, nn.Dropout)} == {share}
+
+
+@each_name
+def test_nothing_is_changed_in_place(name):
+    assert not any(getattr(m, "inplace", False) for m in shapes_only(name).modules())
+
+
+@each_name
+def test_default_activation(name):
+    kind = nn.Tanh if name == "lenet" else nn.ReLU
+    layers = [m for path, m in shapes_only(name).named_modules() if path.rpartition(".")[2].startswith("act")]
+    assert len(layers) == len(LAYERS[name]) - 1
+    assert all(isinstance(m, kind) for m in layers)
+
+
+def reference_features(name: str, features: nn.Sequential, x: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+    """The convolutional part as the sources print it: convolution, activation, normalisation, pooling."""
+
+    def conv(layer: str, x: Tensor, **options: int) -> Tensor:
+        return F.conv2d(x, features.get_submodule(layer).weight, features.get_submodule(layer).bias, **options)
+
+    if name == "tiny_alexnet":
+        x = F.max_pool2d(act(conv("conv1", x, padding=2)), 2, 2)
+        x = act(conv("conv2", x, padding=1))
+        return F.max_pool2d(act(conv("conv3", x, padding=1)), 2, 2)
+    if name == "lenet":
+        x = F.max_pool2d(act(conv("conv1", x)), 2, 2)
+        return F.max_pool2d(act(conv("conv2", x)), 2, 2)
+    if name == "alexnet":
+        x = F.max_pool2d(act(conv("conv1", x, stride=4)), 3, 2)
+        x = F.max_pool2d(act(conv("conv2", x, padding=2)), 3, 2)
+        x = act(conv("conv3", x, padding=1))
+        x = act(conv("conv4", x, padding=1))
+        return F.max_pool2d(act(conv("conv5", x, padding=1)), 3, 2)
+    if name == "alexnet_2012":
+        x = F.max_pool2d(paper_response_norm(act(conv("conv1", x, stride=4, padding=2))), 3, 2)
+        x = F.max_pool2d(paper_response_norm(act(conv("conv2", x, padding=2, groups=2))), 3, 2)
+        x = act(conv("conv3", x, padding=1))
+        x = act(conv("conv4", x, padding=1, groups=2))
+        return F.max_pool2d(act(conv("conv5", x, padding=1, groups=2)), 3, 2)
+    x = F.max_pool2d(act(conv("conv1", x, stride=4, padding=2)), 3, 2)
+    x = F.max_pool2d(act(conv("conv2", x, padding=2)), 3, 2)
+    x = act(conv("conv3", x, padding=1))
+    x = act(conv("conv4", x, padding=1))
+    x = F.max_pool2d(act(conv("conv5", x, padding=1)), 3, 2)
+    return F.adaptive_avg_pool2d(x, 6)
+
+
+def paper_response_norm(a_NCHW: Tensor) -> Tensor:
+    """Section 3.3: b_i = a_i / (k + alpha * sum of a_j^2 over the n maps around i) ** beta."""
+    k, n, alpha, beta = 2.0, 5, 1e-4, 0.75
+    C = a_NCHW.shape[1]
+    b_NCHW = torch.empty_like(a_NCHW)
+    for i in range(C):
+        total = torch.zeros_like(a_NCHW[:, 0])
+        for j in range(max(0, i - n // 2), min(C - 1, i + n // 2) + 1):
+            total += a_NCHW[:, j] ** 2
+        b_NCHW[:, i] = a_NCHW[:, i] / (k + alpha * total) ** beta
+    return b_NCHW
+
+
+@each_name
+@each_activation
+def test_activation_after_pooling_equals_activation_before_it(name, activation):
+    features = with_numbers(shapes_only(name, image_px=SMALLEST_PX[name], activation=activation).features)
+    x_NCHW = 3 * small_images(name, 1)
+    with torch.inference_mode():
+        expected = reference_features(name, features, x_NCHW, ACTIVATIONS[activation])
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(features(x_NCHW), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny_alexnet", "lenet"])
+@each_activation
+def test_dense_layers_against_plain_matrix_products(name, activation):
+    net = with_numbers(shapes_only(name, image_px=SMALLEST_PX[name], activation=activation)).eval()
+    x_NCHW = small_images(name)
+    first, second, last = (net.classifier.get_submodule(layer) for layer in LAYERS[name][-3:])
+    act = ACTIVATIONS[activation]
+    with torch.inference_mode():
+        h = net.features(x_NCHW).reshape(len(x_NCHW), -1)
+        h = act(h @ first.weight.T + first.bias)
+        h = act(h @ second.weight.T + second.bias)
+        torch.testing.assert_close(net(x_NCHW), h @ last.weight.T + last.bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", ["norm1", "norm2"])
+def test_response_normalisation_is_the_papers(layer):
+    norm = shapes_only("alexnet_2012").features.get_submodule(layer)
+    a_NCHW = 100 * noise(2, 9, 3, 4)  # large, so that alpha shows
+    expected = paper_response_norm(a_NCHW.double())
+    assert (expected / a_NCHW).std() > 0.05
+    torch.testing.assert_close(norm(a_NCHW).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_response_normalisation_of_one_active_map():
+    norm = shapes_only("alexnet_2012").features.norm1
+    a_1C11 = torch.zeros(1, 8, 1, 1)
+    a_1C11[0, 4] = 1000.0  # k + alpha * 1000^2 = 2 + 100
+    assert norm(a_1C11)[0, 4].item() == pytest.approx(1000 / 102**0.75, rel=1e-5)
+
+
+def test_response_normalisation_stands_between_activation_and_pooling():
+    order = [name for name, _ in shapes_only("alexnet_2012").features.named_children()]
+    assert order[:8] == ["conv1", "act1", "norm1", "pool1", "conv2", "act2", "norm2", "pool2"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "connected"), [("conv2", False), ("conv3", True), ("conv4", False), ("conv5", False)]
+)
+@pytest.mark.parametrize("half", [0, 1])
+def test_halves_of_the_2012_net_meet_in_conv3_alone(layer, connected, half):
+    conv = with_numbers(shapes_only("alexnet_2012").features.get_submodule(layer))
+    x_NCHW = noise(1, conv.in_channels, 5, 5).requires_grad_()
+    conv(x_NCHW).chunk(2, dim=1)[half].square().sum().backward()
+    own, other = x_NCHW.grad.chunk(2, dim=1)[:: 1 if half == 0 else -1]
+    assert own.abs().min() > 0
+    assert (other.abs().max() > 0) == connected
+
+
+def test_owt_equals_torchvision():
+    theirs = torchvision.models.alexnet(num_classes=5).eval()
+    ours = shapes_only("alexnet_owt", num_classes=5).eval()
+    ours.load_state_dict(
+        dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)), strict=True, assign=True
+    )
+    x_NCHW = noise(1, 3, 224, 224)
+    with torch.inference_mode():
+        expected = theirs(x_NCHW)
+        assert expected.std() > 1e-3
+        torch.testing.assert_close(ours(x_NCHW), expected, rtol=1e-5, atol=1e-6)
+    kinds = [type(m) for m in theirs.modules() if isinstance(m, nn.Dropout | nn.Linear)]
+    assert [type(m) for m in ours.modules() if isinstance(m, nn.Dropout | nn.Linear)] == kinds
+
+
+def test_multiply_adds():
+    # conv: out_px^2 * maps * kernel^2 * in_channels; dense: in * out
+    tiny = 32**2 * 32 * 25 * 3 + 2 * (16**2 * 32 * 9 * 32) + 2048 * 256 + 256 * 256 + 256 * 10
+    assert tiny == 7_768_576
+    assert models.count_macs(shapes_only("tiny_alexnet"), 3, 32) == tiny
+    assert models.count_macs(shapes_only("alexnet_owt"), 3, 224) == 714_188_480
+    # The 2012 net, whose groups halve the inputs of conv2, conv4 and conv5.
+    convs = 55**2 * 96 * 363 + 27**2 * 256 * 25 * 48 + 13**2 * 9 * (384 * 256 + 384 * 192 + 256 * 192)
+    assert models.count_macs(shapes_only("alexnet_2012"), 3, 224) == convs + 9216 * 4096 + 4096**2 + 4096 * 1000
+
+
+def test_counting_leaves_the_network_alone():
+    net = models.lenet().train()
+    models.count_macs(net, 1, 28)
+    assert net.training
+    assert {p.device.type for p in net.parameters()} == {"cpu"}
+
+
+@each_name
+def test_named_functions_and_create_agree(name):
+    with torch.device("meta"):
+        direct = getattr(models, name)(num_classes=4)
+    made = shapes_only(name, num_classes=4)
+    assert {k: v.shape for k, v in direct.state_dict().items()} == {k: v.shape for k, v in made.state_dict().items()}
+
+
+@each_name
+def test_facts_fit_the_native_input(name):
+    facts = models.facts(name)
+    assert len(facts.mean) == len(facts.std) == facts.native_channels
+    assert all(0 < value < 1 for value in (*facts.mean, *facts.std, facts.lr))
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(UserError, match=r"unknown model 'vgg': choose one of .*tiny_alexnet"):
+        models.create("vgg")
+    with pytest.raises(UserError, match="unknown model 'vgg'"):
+        models.facts("vgg")
+    with pytest.raises(UserError, match="lenet takes no option depth, width"):
+        models.create("lenet", width=3, depth=2)
+    with pytest.raises(
+        UserError, match=r"unknown activation 'gelu': choose one of relu, tanh, sigmoid, elu, leaky_relu"
+    ):
+        models.create("lenet", activation="gelu")
