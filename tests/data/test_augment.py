@@ -1,0 +1,121 @@
+"""Augmentation and scaling of batches against loops over single images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from alexnet.config import Preprocessing
+from alexnet.data.augment import Normalizer, flip, random_crop
+
+CPU = torch.device("cpu")
+GREY = Preprocessing(image_px=6, in_channels=1, mean=(0.2860,), std=(0.3530,))
+COLOUR = Preprocessing(image_px=6, in_channels=3, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+
+
+def pixels(*shape: int) -> Tensor:
+    return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def crop_one(x_HWC: np.ndarray, top: int, left: int, padding_px: int) -> np.ndarray:
+    """Row by row and column by column, black outside."""
+    H, W, _ = x_HWC.shape
+    out_HWC = np.zeros_like(x_HWC)
+    for row in range(H):
+        for column in range(W):
+            y, x = row + top - padding_px, column + left - padding_px
+            if 0 <= y < H and 0 <= x < W:
+                out_HWC[row, column] = x_HWC[y, x]
+    return out_HWC
+
+
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 3])),
+    padding_px=st.integers(0, 5),
+    data=st.data(),
+)
+def test_random_crop_cuts_each_image_at_its_own_place(shape, padding_px, data):
+    x_NHWC = pixels(*shape)
+    corners = st.lists(st.integers(0, 2 * padding_px), min_size=shape[0], max_size=shape[0])
+    top, left = data.draw(corners), data.draw(corners)
+    got = random_crop(x_NHWC, torch.tensor(top), torch.tensor(left), padding_px)
+    expected = np.stack([crop_one(x, t, i, padding_px) for x, t, i in zip(x_NHWC.numpy(), top, left, strict=True)])
+    assert got.dtype == torch.uint8
+    assert np.array_equal(got, expected)
+
+
+def test_a_crop_in_the_middle_changes_nothing():
+    x_NHWC = pixels(3, 6, 6, 3)
+    middle_N = torch.full((3,), 4)
+    assert torch.equal(random_crop(x_NHWC, middle_N, middle_N, 4), x_NHWC)
+
+
+def test_crop_by_hand():
+    x_1221 = torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8).view(1, 2, 2, 1)
+    zero, two = torch.tensor([0]), torch.tensor([2])
+    assert random_crop(x_1221, zero, zero, 1).flatten().tolist() == [0, 0, 0, 1]
+    assert random_crop(x_1221, zero, two, 1).flatten().tolist() == [0, 0, 2, 0]
+    assert random_crop(x_1221, two, zero, 1).flatten().tolist() == [0, 3, 0, 0]
+    assert random_crop(x_1221, two, two, 1).flatten().tolist() == [4, 0, 0, 0]
+
+
+def test_crop_does_not_touch_what_it_is_given():
+    x_NHWC = pixels(4, 5, 5, 3)
+    before = x_NHWC.clone()
+    cut = random_crop(x_NHWC, torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), 2)
+    cut.fill_(7)
+    assert torch.equal(x_NHWC, before)
+
+
+def test_flip_mirrors_the_chosen_images_left_to_right():
+    x_NHWC = pixels(4, 3, 5, 3)
+    got = flip(x_NHWC, torch.tensor([True, False, False, True])).numpy()
+    for i, mirrored in enumerate([True, False, False, True]):
+        assert np.array_equal(got[i], x_NHWC[i].numpy()[:, ::-1] if mirrored else x_NHWC[i].numpy())
+
+
+def normalized(x_NHWC: Tensor, how: Preprocessing) -> Tensor:
+    """(x / 255 - mean) / std in fp64, [N, C, H, W]."""
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (how.mean, how.std))
+    return ((x_NHWC.double() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("how", [GREY, COLOUR], ids=["grey", "colour"])
+def test_normalizer_in_fp32(how):
+    x_NHWC = pixels(8, 6, 6, how.in_channels)
+    got = Normalizer(how, CPU, torch.float32)(x_NHWC)
+    assert got.dtype == torch.float32
+    assert got.shape == (8, how.in_channels, 6, 6)
+    # three roundings of numbers of at most 4: a few times 2**-24
+    torch.testing.assert_close(got.double(), normalized(x_NHWC, how), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", [GREY, COLOUR], ids=["grey", "colour"])
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.bfloat16, 8), (torch.float16, 11)])
+def test_normalizer_rounds_once_to_half_precision(how, dtype, digits):
+    x_NHWC = pixels(8, 6, 6, how.in_channels)
+    expected = normalized(x_NHWC, how)
+    got = Normalizer(how, CPU, dtype)(x_NHWC)
+    assert got.dtype == dtype
+    # Half a unit in the last of `digits` binary places is at most 2**-digits of the number.
+    torch.testing.assert_close(got.double(), expected, rtol=2.0**-digits, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_normalizer_gives_channels_last(dtype):
+    got = Normalizer(COLOUR, CPU, dtype)(pixels(2, 6, 6, 3))
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert got.stride() == (108, 1, 18, 3)
+
+
+def test_without_mean_and_deviation_pixels_lie_in_0_to_1():
+    plain = Preprocessing(image_px=16, in_channels=1, mean=(0.0,), std=(1.0,))
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1)
+    got = Normalizer(plain, CPU, torch.float32)(levels).flatten()
+    assert got[0] == 0
+    assert got[255] == 1
+    torch.testing.assert_close(got, torch.arange(256) / 255, rtol=1e-6, atol=0)

@@ -1,0 +1,167 @@
+"""Batches: each image once an epoch, varied as promised, and the same again for the same seed and epoch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.data import Images
+from alexnet.data.loader import EpochPlan, Loader, seed_for
+
+CPU = torch.device("cpu")
+# 99.9% points of the chi-square distribution, by degrees of freedom.
+CHI_SQUARE = {1: 10.83, 3: 16.27, 24: 51.18, 49: 85.35}
+
+
+def plain(image_px: int, in_channels: int = 1) -> Preprocessing:
+    return Preprocessing(
+        image_px=image_px, in_channels=in_channels, mean=(0.0,) * in_channels, std=(1.0,) * in_channels
+    )
+
+
+def loader_of(x_NHWC: Tensor, augment: AugmentConfig | None = None, dtype: torch.dtype = torch.float32) -> Loader:
+    """Each image's label is its position."""
+    images = Images(x_NHWC, torch.arange(len(x_NHWC)))
+    return Loader(images, plain(x_NHWC.shape[1], x_NHWC.shape[3]), CPU, dtype, augment)
+
+
+def pixels(*shape: int) -> Tensor:
+    return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def epoch_of(loader: Loader, plan: EpochPlan, batch_size: int) -> list[tuple[Tensor, Tensor]]:
+    return [loader.batch(plan, i, min(i + batch_size, len(loader))) for i in range(0, len(loader), batch_size)]
+
+
+def chi_square(cells: Tensor, n_cells: int) -> float:
+    """Distance of the counts of `cells`, integers below `n_cells`, from even ones."""
+    counts = torch.bincount(cells.long(), minlength=n_cells).double()
+    assert len(counts) == n_cells
+    expected = len(cells) / n_cells
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def test_each_image_once_an_epoch_the_short_last_batch_included():
+    x_NHWC = torch.arange(25, dtype=torch.uint8).view(25, 1, 1, 1).expand(25, 4, 4, 1).contiguous()
+    loader = loader_of(x_NHWC)
+    batches = epoch_of(loader, loader.plan(0, 0), 7)
+    assert len(loader) == 25
+    assert [len(labels_N) for _, labels_N in batches] == [7, 7, 7, 4]
+    labels_N = torch.cat([labels for _, labels in batches])
+    assert sorted(labels_N.tolist()) == list(range(25))
+    assert labels_N.tolist() != list(range(25))
+    shown_N = torch.cat([x_NCHW[:, 0, 2, 3] for x_NCHW, _ in batches])
+    assert (255 * shown_N).round().long().equal(labels_N)  # pixels and labels stay together
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_batch_size_changes_neither_order_nor_variation(batch_size):
+    loader = loader_of(pixels(64, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip=True))
+    plan = loader.plan(3, 1)
+    x_NCHW, labels_N = loader.batch(plan, 0, 64)
+    parts = epoch_of(loader, plan, batch_size)
+    assert torch.equal(torch.cat([x for x, _ in parts]), x_NCHW)
+    assert torch.equal(torch.cat([labels for _, labels in parts]), labels_N)
+
+
+def test_a_batch_is_what_its_plan_says():
+    x_NHWC = pixels(12, 8, 8, 3)
+    loader = loader_of(x_NHWC, AugmentConfig(crop_padding_px=3, flip=True))
+    plan = loader.plan(0, 0)
+    x_NCHW, labels_N = loader.batch(plan, 2, 9)
+    assert torch.equal(labels_N, plan.order_N[2:9])
+    for got_CHW, i in zip(x_NCHW, range(2, 9), strict=True):
+        padded = torch.zeros(14, 14, 3, dtype=torch.uint8)
+        padded[3:11, 3:11] = x_NHWC[plan.order_N[i]]
+        top, left = int(plan.top_N[i]), int(plan.left_N[i])
+        cut_HWC = padded[top : top + 8, left : left + 8]
+        if plan.mirrored_N[i]:
+            cut_HWC = cut_HWC.flip(1)
+        torch.testing.assert_close(got_CHW, cut_HWC.permute(2, 0, 1) / 255, rtol=1e-6, atol=0)
+    assert plan.mirrored_N[2:9].unique().tolist() == [False, True]
+
+
+def test_batches_are_channels_last_in_the_type_asked_for():
+    x_NCHW, labels_N = (loader := loader_of(pixels(4, 8, 8, 3), dtype=torch.bfloat16)).batch(loader.plan(0, 0), 0, 4)
+    assert x_NCHW.dtype == torch.bfloat16
+    assert x_NCHW.is_contiguous(memory_format=torch.channels_last)
+    assert labels_N.dtype == torch.int64
+
+
+def test_the_same_seed_and_epoch_give_the_same_plan():
+    loader = loader_of(pixels(500, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip=True))
+    torch.manual_seed(1)
+    plan = loader.plan(5, 3)
+    torch.manual_seed(2)  # nothing else decides it
+    again, later, other = loader.plan(5, 3), loader.plan(5, 4), loader.plan(6, 3)
+    for part in ("order_N", "top_N", "left_N", "mirrored_N"):
+        drawn = getattr(plan, part)
+        assert torch.equal(drawn, getattr(again, part)), part
+        for different in (later, other):
+            assert (drawn != getattr(different, part)).float().mean() > 0.3, part  # nearly all, 4/5, 4/5 and 1/2
+    assert torch.equal(plan.order_N.sort().values, torch.arange(500))
+
+
+def test_planning_leaves_the_global_randomness_alone():
+    loader = loader_of(pixels(8, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip=True))
+    before = torch.get_rng_state()
+    loader.plan(0, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_not_asked_for_is_not_done():
+    x_NHWC = pixels(40, 4, 4, 1)
+    for augment in (None, AugmentConfig()):
+        loader = loader_of(x_NHWC, augment)
+        plan = loader.plan(0, 0)
+        assert plan.top_N is None
+        assert plan.left_N is None
+        assert plan.mirrored_N is None
+        x_NCHW, labels_N = loader.batch(plan, 0, 40)
+        assert torch.equal((255 * x_NCHW).round().byte().permute(0, 2, 3, 1), x_NHWC[labels_N])
+    assert loader_of(x_NHWC, AugmentConfig(flip=True)).plan(0, 0).top_N is None
+    assert loader_of(x_NHWC, AugmentConfig(crop_padding_px=1)).plan(0, 0).mirrored_N is None
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_crops_and_flips_are_even_and_independent(seed):
+    N = 50_000
+    loader = loader_of(torch.zeros(N, 1, 1, 1, dtype=torch.uint8), AugmentConfig(crop_padding_px=2, flip=True))
+    plan = loader.plan(seed, 0)
+    top, left, mirrored = plan.top_N, plan.left_N, plan.mirrored_N.long()
+    # Every place with and without mirroring: even, so each is even and independent of the others.
+    assert chi_square((top * 5 + left) * 2 + mirrored, 50) < CHI_SQUARE[49]
+    # From one image to the next, in the order they are shown.
+    assert chi_square(top[:-1] * 5 + top[1:], 25) < CHI_SQUARE[24]
+    assert chi_square(left[:-1] * 5 + left[1:], 25) < CHI_SQUARE[24]
+    assert chi_square(mirrored[:-1] * 2 + mirrored[1:], 4) < CHI_SQUARE[3]
+    # From one epoch to the next, for the same image.
+    later = loader.plan(seed, 1)
+    back, back_later = plan.order_N.argsort(), later.order_N.argsort()
+    assert chi_square(top[back] * 5 + later.top_N[back_later], 25) < CHI_SQUARE[24]
+    assert chi_square(mirrored[back] * 2 + later.mirrored_N[back_later].long(), 4) < CHI_SQUARE[3]
+
+
+def test_first_images_of_many_epochs_are_even():
+    loader = loader_of(torch.zeros(4, 1, 1, 1, dtype=torch.uint8), AugmentConfig(flip=True))
+    plans = [loader.plan(0, epoch) for epoch in range(2000)]
+    assert chi_square(torch.stack([plan.order_N[0] for plan in plans]), 4) < CHI_SQUARE[3]
+    assert chi_square(torch.stack([plan.mirrored_N[0] for plan in plans]), 2) < CHI_SQUARE[1]
+
+
+def test_seed_for_is_the_same_everywhere_and_for_ever():
+    # A run begun under one version must resume under the next: these are not to change.
+    assert seed_for(0, "epoch", 0) == 7_517_732_205_036_318_746
+    assert seed_for(1, "dropout") == 7_086_317_541_957_306_929
+
+
+def test_no_two_purposes_share_a_seed():
+    seeds = [
+        seed_for(seed, *purpose) for seed in range(20) for purpose in [("epoch", e) for e in range(20)] + [("x",), ()]
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert seed_for(1, 23) != seed_for(12, 3)
+    assert seed_for(1, "2") != seed_for(1, 2)
+    assert all(0 <= seed < 2**63 for seed in seeds)
