@@ -32,6 +32,15 @@ class UserError(ValueError):
     """
 
 
+class Interrupted(Exception):  # noqa: N818 - an event, not an error
+    """A run was stopped by a signal, and what it did so far is safe; the message says how to go on."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+        """The signal's number."""
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
@@ -87,6 +96,7 @@ _SCHEDULE_FIELDS: dict[str, set[str]] = {
 
 
 def _refuse_unused(group: str, config: Any, used: dict[str, set[str]]) -> None:
+    _require(config.name in used, f"{group}.name must be one of {', '.join(used)}, not {config.name!r}")
     optional = set().union(*used.values())
     for name in sorted(optional - used[config.name]):
         if getattr(config, name) is not None:
@@ -127,6 +137,10 @@ class OptimizerConfig:
             not (self.nesterov and self.momentum == 0),
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
+        _require(
+            self.betas is None or all(0 <= beta < 1 for beta in self.betas),
+            f"optimizer.betas must lie in [0, 1), not {self.betas}",
+        )
         _refuse_unused("optimizer", self, _OPTIMIZER_FIELDS)
 
 
@@ -150,11 +164,16 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         _require(self.warmup_epochs is None or self.warmup_epochs >= 0, "schedule.warmup_epochs cannot be negative")
+        _require(
+            self.step_epochs is None or min(self.step_epochs, default=0) >= 1,
+            "schedule.step_epochs needs one or more epochs, from 1 on; None: at 1/2 and 3/4 of the run",
+        )
         _require(self.factor is None or 0 < self.factor < 1, "schedule.factor must lie in (0, 1)")
         _require(
             self.patience_epochs is None or self.patience_epochs >= 1,
             "schedule.patience_epochs must be 1 or more",
         )
+        _require(self.max_drops is None or self.max_drops >= 0, "schedule.max_drops cannot be negative")
         _refuse_unused("schedule", self, _SCHEDULE_FIELDS)
 
 
@@ -216,6 +235,7 @@ class Recipe:
         )
         _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
         _require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
+        _require(self.stop_at_chance_epochs >= 0, "stop_at_chance_epochs cannot be negative; 0: never stop")
         _require(self.checkpoint_every_s > 0, "checkpoint_every_s must be positive")
         _require(self.threads is None or self.threads >= 1, "threads must be 1 or more")
         _require(

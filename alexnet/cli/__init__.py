@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from alexnet import __version__
-from alexnet.config import UserError
+from alexnet.config import Interrupted, UserError
 
 _WRONG_USE = 2
 
@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         print(f"alexnet: {error}", file=sys.stderr)
         status = _WRONG_USE
+    except Interrupted as stop:
+        print(f"alexnet: {stop}", file=sys.stderr)
+        status = 128 + stop.signal
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone

@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 from alexnet import recipes
 from alexnet.cli import show
-from alexnet.config import ModelName, Precision, UserError
+from alexnet.config import Activation, ModelName, Precision, UserError
 
 _OK, _SOME_FAILED = 0, 1
 
@@ -169,6 +169,9 @@ def convert(
     *,
     model: ModelName,
     classes: str,
+    activation: Activation | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     overwrite: bool = False,
 ) -> int:
     """Turn foreign weights (MXNet .params, torchvision's AlexNet .pth) into a .safetensors file of ours.
@@ -179,6 +182,11 @@ def convert(
         model: Network the weights belong to.
         classes: Names of the classes, in the order of the outputs: a source (cifar10, ...) or a file with one
             name a line or a JSON list.
+        activation: Activation the weights were trained with, which foreign files do not say; default: the
+            network's own.
+        mean: Channel means, pixels in 0..1, that inputs were freed of; default: 0 for MXNet's files (the tutorial
+            scales to 0..1 and no more), ImageNet's for torchvision's.
+        std: Channel deviations that inputs were divided by, likewise.
         overwrite: Replace an existing file.
     """
     from alexnet import weights
@@ -187,19 +195,17 @@ def convert(
         raise UserError(f"{dst} should end in .safetensors")
     if dst.exists() and not overwrite:
         raise UserError(f"{dst} exists: name another file, or pass --overwrite")
-    network, card = weights.convert(src, model, _class_names(classes))
+    options = {} if activation is None else {"activation": activation}
+    network, card = weights.convert(src, model, _class_names(classes), options=options, mean=mean, std=std)
     weights.save(dst, network, card)
     show.line(f"{dst}: {model}, {len(card.class_names)} classes, {card.preprocessing.image_px} px")
     return _OK
 
 
 def _class_names(classes: str) -> tuple[str, ...]:
-    from alexnet import weights
-    from alexnet.data import known_class_names
+    from alexnet import data, weights
 
-    if Path(classes).is_file():
-        return tuple(weights.read_class_names(Path(classes)))
-    return known_class_names(classes)
+    return weights.read_class_names(Path(classes)) if Path(classes).is_file() else data.class_names(classes)
 
 
 @app.command(name="data")
@@ -233,12 +239,13 @@ def _data_check(source: str, root: Path | None, as_json: bool) -> int:
     from alexnet import data
 
     found = data.check(source, root=root)
+    checked = sum(found.images.values())
     if as_json:
-        show.json_object({"checked": found.n, "bad": [{"path": bad.path, "reason": bad.reason} for bad in found.bad]})
+        show.json_object({"checked": checked, "bad": [{"path": bad.path, "reason": bad.reason} for bad in found.bad]})
     else:
         for bad in found.bad:
             show.line(f"{bad.path}: {bad.reason}")
-        show.line(f"{found.n} files checked, {len(found.bad)} bad")
+        show.line(f"{checked} files checked, {len(found.bad)} bad")
     return _SOME_FAILED if found.bad else _OK
 
 

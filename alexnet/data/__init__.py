@@ -4,8 +4,9 @@ from alexnet.data._check import CheckReport, check, describe
 from alexnet.data._load import load
 from alexnet.data.dataset import Dataset, Images, SplitName, channel_statistics
 from alexnet.data.decode import BadImageError, decode_image, fit_image
+from alexnet.data.folder import image_files
 from alexnet.data.source import BadFile, OnProgress
-from alexnet.data.sources import SOURCES, SourceFacts, download
+from alexnet.data.sources import SOURCES, SourceFacts, class_names, download
 
 __all__ = [
     "SOURCES",
@@ -19,9 +20,11 @@ __all__ = [
     "SplitName",
     "channel_statistics",
     "check",
+    "class_names",
     "decode_image",
     "describe",
     "download",
     "fit_image",
+    "image_files",
     "load",
 ]

@@ -85,7 +85,14 @@ def open_folder(path: Path) -> Source:
 def has_splits(path: Path) -> bool:
     """Whether `path` is a folder of images laid out as `train/CLASS/*`."""
     train = path / "train"
-    return train.is_dir() and any(entry.is_dir() for entry in os.scandir(train))
+    return train.is_dir() and any(below.is_dir() for below in train.iterdir())
+
+
+def image_files(path: Path) -> list[Path]:
+    """The image files in the folder `path` and in all folders below it, sorted; told by their names alone."""
+    members: list[str] = []
+    _walk(str(path), "", members)
+    return [path / member for member in sorted(members)]
 
 
 # --- finding the files -------------------------------------------------------------------------------------------
@@ -101,8 +108,8 @@ def scan(path: Path) -> Folder:
         UserError: there is no such folder, or it cannot be listed.
     """
     try:
-        top = {entry.name: entry for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")}
-        return _scan_split(path, set(top)) if "train" in top else _scan_flat(path, set(top))
+        top = {below.name for below in path.iterdir() if below.is_dir() and not below.name.startswith(".")}
+        return _scan_split(path, top) if "train" in top else _scan_flat(path, top)
     except OSError as error:
         raise UserError(f"cannot list the folder {error.filename or path}: {decode.reason_of(error)}") from error
 
@@ -208,15 +215,13 @@ class _Listing:
 def _list_classes(path: Path, name: str) -> _Listing:
     listing = _Listing(name, {}, 0)
     prefix = f"{name}/" if name else ""
-    for entry in os.scandir(path / name):
-        if entry.name.startswith("."):
-            listing.ignored += not entry.is_dir()
-        elif entry.is_dir():
-            members: list[str] = []
-            listing.ignored += _walk(entry.path, f"{prefix}{entry.name}/", members)
-            listing.by_class[entry.name] = members
-        else:
+    for below in (path / name).iterdir():
+        if not below.is_dir():
             listing.ignored += 1
+        elif not below.name.startswith("."):
+            members: list[str] = []
+            listing.ignored += _walk(str(below), f"{prefix}{below.name}/", members)
+            listing.by_class[below.name] = members
     return listing
 
 

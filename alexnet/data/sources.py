@@ -42,6 +42,7 @@ class SourceFacts:
 
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _DIGITS = tuple("0123456789")
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 SOURCES = {
     "cifar10": SourceFacts("CIFAR-10, small photographs", 10, 50_000, 10_000, 32, 3),
@@ -104,6 +105,17 @@ def folder_of(source: FileName, root: FileName | None = None) -> Path:
     raise UserError(
         f"{os.fspath(source)!r} is neither the name of a source ({known}) nor a folder: {path} does not exist{hint}"
     )
+
+
+def class_names(source: FileName, root: FileName | None = None) -> tuple[str, ...]:
+    """Names of a source's classes in the order of its labels; those of CIFAR-10 are known without its files.
+
+    Raises:
+        UserError: there is no such source, or its names stand in files that are not here.
+    """
+    if source == "cifar10" and root is None:
+        return _CIFAR10
+    return find(source, root, may_download=False).class_names
 
 
 def download(source: str, root: FileName | None = None) -> Path:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.config import Preprocessing, Recipe, UserError
+from alexnet.config import Interrupted, Preprocessing, Recipe, UserError
 from alexnet.data import Dataset
 from alexnet.data.loader import Loader, seed_for
 from alexnet.evaluation.evaluate import evaluate
@@ -26,14 +26,6 @@ from alexnet.training.folder import RunFolder
 from alexnet.training.optim import WeightAverage, build_optimizers, learning_rate, set_lr
 
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
-
-
-class Interrupted(Exception):  # noqa: N818 - an event, not an error
-    """The run was asked to stop; its checkpoint is written. `signal` is the signal's number."""
-
-    def __init__(self, folder: RunFolder, number: int) -> None:
-        super().__init__(f"stopped; continue with: alexnet train --resume {folder.path}")
-        self.signal = number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +149,7 @@ class Trainer:
                 self._check_finite()
                 self._save()
             if stop.signal:
-                raise Interrupted(self.folder, stop.signal)
+                raise Interrupted(f"stopped; continue with: alexnet train --resume {self.folder.path}", stop.signal)
         self.elapsed_s = clock.elapsed_s()
         self._report(lr, clock)
         self._images_per_s = clock.images_per_s(int(self.totals["images"]))

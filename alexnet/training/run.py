@@ -175,5 +175,5 @@ def _fingerprint(dataset: Dataset) -> str:
     """CRC of the training pixels and labels: tells whether a resumed run sees the images it began with."""
     crc = zlib.crc32(dataset.train.labels_N.numpy().tobytes())
     for part in torch.split(dataset.train.pixels_NHWC, 4096):
-        crc = zlib.crc32(memoryview(part.contiguous().numpy()), crc)
+        crc = zlib.crc32(part.contiguous().numpy().data, crc)
     return f"{crc:08x}"
