@@ -1,0 +1,326 @@
+"""Schedules at points worked out by hand, optimisers and the weight average against plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alexnet import models
+from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
+from alexnet.training.optim import (
+    WeightAverage,
+    build_optimizers,
+    learning_rate,
+    plateau_drops,
+    set_lr,
+)
+
+PEAK = 0.4
+
+
+def rate(epoch: float, val_errors: tuple[float, ...] = (), epochs: int = 8, **schedule: object) -> float:
+    recipe = Recipe(name="x", epochs=epochs, optimizer=OptimizerConfig(lr=PEAK), schedule=ScheduleConfig(**schedule))
+    return learning_rate(recipe, epoch, val_errors)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "points"),
+    [
+        ({"name": "constant"}, {0: 0.4, 3.7: 0.4, 8: 0.4}),
+        ({"name": "constant", "warmup_epochs": 2.0}, {0: 0, 0.5: 0.1, 1: 0.2, 2: 0.4, 8: 0.4}),
+        # up over a quarter of the 8 epochs, down over the rest
+        ({"name": "one_cycle"}, {0: 0, 1: 0.2, 2: 0.4, 5: 0.2, 6.5: 0.1, 8: 0}),
+        ({"name": "one_cycle", "warmup_epochs": 4.0}, {0: 0, 2: 0.2, 4: 0.4, 6: 0.2, 8: 0}),
+        ({"name": "one_cycle", "warmup_epochs": 0.0}, {0: 0.4, 4: 0.2, 8: 0}),
+        ({"name": "one_cycle", "warmup_epochs": 8.0}, {0: 0, 4: 0.2, 8: 0}),
+        # 0.4 * (1 + cos(pi / 4)) / 2 = 0.4 * 0.853553
+        ({"name": "cosine"}, {0: 0.4, 2: 0.3414214, 4: 0.2, 6: 0.0585786, 8: 0}),
+        ({"name": "cosine", "warmup_epochs": 2.0}, {0: 0, 1: 0.2, 2: 0.4, 5: 0.2, 8: 0}),
+        ({"name": "step"}, {0: 0.4, 3.99: 0.4, 4: 0.04, 5.99: 0.04, 6: 0.004, 8: 0.004}),
+        ({"name": "step", "step_epochs": (1, 3), "factor": 0.5}, {0.99: 0.4, 1: 0.2, 2.99: 0.2, 3: 0.1, 7: 0.1}),
+        ({"name": "step", "step_epochs": (5,), "warmup_epochs": 4.0}, {1: 0.1, 4: 0.4, 5: 0.04}),
+        ({"name": "plateau"}, {0: 0.4, 8: 0.4}),
+        ({"name": "plateau", "warmup_epochs": 1.0}, {0: 0, 0.5: 0.2, 1: 0.4}),
+    ],
+)
+def test_learning_rate(schedule, points):
+    got = {epoch: rate(epoch, **schedule) for epoch in points}
+    assert got == pytest.approx(points, abs=1e-7)
+
+
+def test_learning_rate_of_the_plateau_schedule():
+    stuck = (0.5,) * 6  # the first is a record, five more are not
+    assert rate(5, stuck[:5], name="plateau") == pytest.approx(0.4)
+    assert rate(6, stuck, name="plateau") == pytest.approx(0.04)
+    assert rate(6, stuck, name="plateau", factor=0.5) == pytest.approx(0.2)
+    assert rate(6, stuck, name="plateau", patience_epochs=2) == pytest.approx(0.004)
+    assert rate(6, stuck, name="plateau", patience_epochs=1) == pytest.approx(0.4e-3)  # three drops, as the paper
+    assert rate(6, stuck, name="plateau", patience_epochs=1, max_drops=1) == pytest.approx(0.04)
+    assert rate(6, stuck, name="plateau", patience_epochs=1, max_drops=0) == pytest.approx(0.4)
+
+
+def test_only_the_plateau_schedule_looks_at_errors():
+    for name in ("constant", "step", "cosine", "one_cycle"):
+        assert rate(3, (0.5,) * 20, name=name) == rate(3, (), name=name)
+
+
+@pytest.mark.parametrize(
+    ("val_errors", "patience_epochs", "drops"),
+    [
+        ([], 1, 0),
+        ([0.9], 1, 0),
+        ([0.9, 0.9], 1, 1),  # no better is not better
+        ([0.9, 0.8, 0.7, 0.6], 1, 0),
+        ([0.5, 0.6, 0.4, 0.5, 0.3], 2, 0),  # each record starts the wait afresh
+        ([0.5, 0.6, 0.6], 2, 1),
+        ([0.5, 0.6, 0.6, 0.6], 2, 1),  # and so does each drop
+        ([0.5, 0.6, 0.6, 0.6, 0.6], 2, 2),
+        ([0.5, 0.6, 0.6, 0.6, 0.4, 0.6], 2, 1),
+        ([0.5, 0.6, 0.55, 0.52], 3, 1),  # better than the epoch before, not than the best
+        ([0.5, 0.5, 0.5, 0.5, 0.5], 1, 3),  # and no more than max_drops
+        ([math.nan, math.nan, 0.5], 2, 1),
+    ],
+)
+def test_plateau_drops(val_errors, patience_epochs, drops):
+    assert plateau_drops(val_errors, patience_epochs, max_drops=3) == drops
+
+
+class Pair(nn.Module):
+    """A convolution and a dense layer, each with a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 2)
+        self.fc = nn.Linear(4, 5)
+
+
+def run(config: OptimizerConfig, lrs: list[float]) -> tuple[dict[str, np.ndarray], list, dict[str, np.ndarray]]:
+    """Step through drawn gradients: the weights before, the gradients of each step, the weights after."""
+    torch.manual_seed(0)
+    model = Pair()
+    before = {name: p.detach().double().numpy().copy() for name, p in model.named_parameters()}
+    optimizers = build_optimizers(model, config)
+    gradients = []
+    for lr in lrs:
+        set_lr(optimizers, lr)
+        for p in model.parameters():
+            p.grad = torch.randn_like(p)
+        gradients.append({name: p.grad.double().numpy() for name, p in model.named_parameters()})
+        for optimizer in optimizers:
+            optimizer.step()
+    return before, gradients, {name: p.detach().double().numpy() for name, p in model.named_parameters()}
+
+
+def same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert got.keys() == expected.keys()
+    for name in got:
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+LRS = [0.1, 0.1, 0.05, 0.2]
+
+
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize(
+    ("options", "momentum", "nesterov"),
+    [
+        ({"momentum": 0.0}, 0.0, False),
+        ({"momentum": 0.8, "nesterov": False}, 0.8, False),
+        ({"momentum": 0.8, "nesterov": True}, 0.8, True),
+        ({"momentum": 0.8}, 0.8, True),
+        ({}, 0.9, True),
+    ],
+)
+def test_sgd_against_a_plain_loop(options, momentum, nesterov, decay_biases):
+    weight_decay = 0.3
+    config = OptimizerConfig(name="sgd", weight_decay=weight_decay, decay_biases=decay_biases, **options)
+    w, gradients, after = run(config, LRS)
+    velocity = {name: np.zeros_like(value) for name, value in w.items()}
+    for lr, gradient in zip(LRS, gradients, strict=True):
+        for name in w:
+            decay = weight_decay if decay_biases or name.endswith("weight") else 0.0
+            g = gradient[name] + decay * w[name]
+            velocity[name] = momentum * velocity[name] + g
+            w[name] = w[name] - lr * (g + momentum * velocity[name] if nesterov else velocity[name])
+    same(after, w)
+
+
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize("betas", [None, (0.7, 0.8)])
+def test_adamw_against_a_plain_loop(betas, decay_biases):
+    weight_decay = 0.3
+    config = OptimizerConfig(name="adamw", weight_decay=weight_decay, decay_biases=decay_biases, betas=betas)
+    w, gradients, after = run(config, LRS)
+    b1, b2 = betas or (0.9, 0.999)
+    m = {name: np.zeros_like(value) for name, value in w.items()}
+    v = {name: np.zeros_like(value) for name, value in w.items()}
+    for t, (lr, gradient) in enumerate(zip(LRS, gradients, strict=True), start=1):
+        for name in w:
+            g = gradient[name]
+            if decay_biases or name.endswith("weight"):
+                w[name] = w[name] * (1 - lr * weight_decay)  # decoupled: not part of the moments
+            m[name] = b1 * m[name] + (1 - b1) * g
+            v[name] = b2 * v[name] + (1 - b2) * g**2
+            w[name] = w[name] - lr * (m[name] / (1 - b1**t)) / (np.sqrt(v[name] / (1 - b2**t)) + 1e-8)
+    same(after, w)
+
+
+def names_in(model: nn.Module, optimizer: torch.optim.Optimizer) -> set[str]:
+    inside = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return {name for name, p in model.named_parameters() if id(p) in inside}
+
+
+@pytest.mark.parametrize("name", ["tiny_alexnet", "lenet", "alexnet_2012"])
+def test_muon_takes_the_hidden_matrices_alone(name):
+    with torch.device("meta"):
+        model = models.create(name)
+    hidden = {"tiny_alexnet": ["fc4", "fc5"], "lenet": ["fc3", "fc4"], "alexnet_2012": ["fc6", "fc7"]}[name]
+    muon, adamw = build_optimizers(model, OptimizerConfig(name="muon"))
+    assert isinstance(muon, torch.optim.Muon)
+    assert isinstance(adamw, torch.optim.AdamW)
+    assert names_in(model, muon) == {f"classifier.{layer}.weight" for layer in hidden}
+    assert names_in(model, adamw) == {name for name, _ in model.named_parameters()} - names_in(model, muon)
+
+
+def test_muon_defaults_and_options():
+    model = models.lenet()
+    muon = build_optimizers(model, OptimizerConfig(name="muon", weight_decay=0.02))[0].param_groups[0]
+    assert (muon["momentum"], muon["nesterov"], muon["weight_decay"]) == (0.95, True, 0.02)
+    config = OptimizerConfig(name="muon", momentum=0.5, nesterov=False)
+    muon = build_optimizers(model, config)[0].param_groups[0]
+    assert (muon["momentum"], muon["nesterov"]) == (0.5, False)
+
+
+def test_muon_steps_by_an_orthogonal_matrix_of_adamws_size():
+    model = nn.Sequential(nn.Linear(40, 30, bias=False), nn.Linear(30, 2, bias=False))
+    optimizers = build_optimizers(model, OptimizerConfig(name="muon", weight_decay=0.0))
+    set_lr(optimizers, 0.1)
+    before = model[0].weight.detach().clone()
+    for p in model.parameters():
+        p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+    for optimizer in optimizers:
+        optimizer.step()
+    # 0.1 * 0.2 * sqrt(40) times singular values of about 1, which five Newton-Schulz steps leave in 0.6..1.3
+    values = torch.linalg.svdvals(model[0].weight.detach() - before) / (0.1 * 0.2 * math.sqrt(40))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+@pytest.mark.parametrize("decay_biases", [False, True])
+def test_every_parameter_is_in_one_group_with_its_decay(name, decay_biases):
+    model = models.lenet()
+    config = OptimizerConfig(name=name, weight_decay=0.125, decay_biases=decay_biases)
+    groups = [group for optimizer in build_optimizers(model, config) for group in optimizer.param_groups]
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(decay) == len(list(model.parameters()))
+    for path, p in model.named_parameters():
+        assert decay[id(p)] == (0.125 if decay_biases or path.endswith("weight") else 0.0), path
+
+
+def test_frozen_parameters_are_left_out():
+    model = models.lenet()
+    model.features.requires_grad_(False)
+    (sgd,) = build_optimizers(model, OptimizerConfig())
+    assert names_in(model, sgd) == {name for name, _ in model.named_parameters() if name.startswith("classifier")}
+
+
+def test_set_lr_reaches_every_group():
+    optimizers = build_optimizers(models.lenet(), OptimizerConfig(name="muon"))
+    set_lr(optimizers, 0.0625)
+    assert [group["lr"] for optimizer in optimizers for group in optimizer.param_groups] == [0.0625] * 3
+
+
+@pytest.fixture
+def with_buffers() -> nn.Module:
+    """Two parameters of batch normalisation, two floating buffers, and one that counts in integers."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+
+
+def shake(model: nn.Module) -> None:
+    with torch.no_grad():
+        for t in model.state_dict().values():
+            t.add_(torch.randn(t.shape) if t.is_floating_point() else 1)
+
+
+def copies(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.999])
+def test_weight_average_against_a_plain_loop(with_buffers, decay):
+    average = WeightAverage(with_buffers, decay)
+    expected = {name: t.double() for name, t in copies(with_buffers).items()}
+    for step in range(1, 20):
+        shake(with_buffers)
+        average.update(step)
+        keep = min(decay, (1 + step) / (10 + step))  # 2/11, 3/12, ...: the first weights are forgotten
+        for name, t in with_buffers.state_dict().items():
+            expected[name] = keep * expected[name] + (1 - keep) * t.double()
+    average.swap()
+    for name, t in with_buffers.state_dict().items():
+        if t.is_floating_point():
+            torch.testing.assert_close(t.double(), expected[name], rtol=1e-5, atol=1e-6, msg=name)
+        else:
+            assert t == 19  # counts are not averaged
+
+
+def test_one_step_of_the_average_by_hand():
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(11.0)
+    average = WeightAverage(model, 0.9)
+    model.weight.data.fill_(0.0)
+    average.update(1)
+    assert average.average[0].item() == pytest.approx(2.0)  # 11 * 2/11
+    average.update(2)
+    assert average.average[0].item() == pytest.approx(0.5)  # times 3/12
+    assert model.weight.item() == 0.0
+
+
+def test_swapping_twice_changes_nothing(with_buffers):
+    average = WeightAverage(with_buffers, 0.5)
+    shake(with_buffers)
+    average.update(1)
+    weights, mean = copies(with_buffers), [t.clone() for t in average.average]
+    average.swap()
+    assert not torch.equal(with_buffers[0].weight, weights["0.weight"])
+    assert not torch.equal(with_buffers[1].running_mean, weights["1.running_mean"])  # buffers as well
+    assert torch.equal(with_buffers[0].weight, mean[0])
+    average.swap()
+    assert all(torch.equal(t, weights[name]) for name, t in with_buffers.state_dict().items())
+    assert all(torch.equal(a, b) for a, b in zip(average.average, mean, strict=True))
+
+
+def test_a_kept_average_is_continued(with_buffers):
+    first = WeightAverage(with_buffers, 0.5)
+    shake(with_buffers)
+    first.update(1)
+    second = WeightAverage(with_buffers, 0.5)
+    second.load(first.average)
+    shake(with_buffers)
+    first.update(2)
+    second.update(2)
+    assert all(torch.equal(a, b) for a, b in zip(first.average, second.average, strict=True))
+
+
+def test_the_average_follows_what_the_optimiser_does():
+    model = models.lenet()
+    average = WeightAverage(model, 0.5)
+    (sgd,) = build_optimizers(model, OptimizerConfig(lr=0.1))
+    before = model.classifier.fc5.weight.detach().clone()
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    sgd.step()
+    average.update(10_000)
+    average.swap()
+    torch.testing.assert_close(
+        model.classifier.fc5.weight.detach(),
+        before - 0.5 * 0.1 * (1.9 + 5e-4 * 1.9 * before),  # half way; Nesterov's first step is 1 + 0.9 gradients
+        rtol=1e-5,
+        atol=1e-6,
+    )
