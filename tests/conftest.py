@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,21 @@ def test_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"ALEXNET_TEST_DATA names {folder}, which is no folder")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache directory of the tests' own, for them and the processes they start; the user's is left alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALEXNET_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def cifar10_jpeg(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR-10 as JPEG files: train/CLASS/* and test/CLASS/*, 60,000 in all."""
+    folder = tmp_path_factory.mktemp("cifar10-jpeg")
+    with tarfile.open(test_data / "cifar10-jpeg.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return next(path.parent for path in (folder / "train", *folder.glob("*/train")) if path.is_dir())

@@ -75,7 +75,8 @@ def open_cifar(name: str, root: Path) -> Source | None:
     if store is None:
         return None
     meta = _unpickle(next(_members(store, [layout.meta]))[1], store / layout.meta)
-    class_names = tuple(bytes(text).decode() for text in _value(meta, layout.names_key, store / layout.meta))
+    names = _value(meta, layout.names_key, store / layout.meta)
+    class_names = tuple(text if isinstance(text, str) else bytes(text).decode() for text in names)
 
     def read(split: SplitName, wanted: Wanted) -> Images:
         pixels_NHWC, labels_N = _read_batches(store, layout.batches[split], layout.labels_key, len(class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from alexnet.config import UserError
 from alexnet.data.arrays import fit_array
 from alexnet.data.dataset import Images, SplitName
+from alexnet.data.decode import reason_of
 from alexnet.data.source import Source, Wanted
 
 _STEMS: dict[SplitName, str] = {"train": "train", "test": "t10k"}
@@ -53,20 +55,25 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         UserError: the file is missing or broken, or holds something else.
     """
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        with _open(path) as file:
+            header = file.read(4 + 4 * dimensions)
+            if header[:4] != bytes((0, 0, _UBYTE, dimensions)) or len(header) != 4 + 4 * dimensions:
+                raise UserError(f"{path} is not an IDX file of unsigned bytes with {dimensions} dimensions")
+            shape = tuple(int(side) for side in np.frombuffer(header, ">u4", offset=4))
+            expected = int(np.prod(shape, dtype=np.int64))
+            # Into one buffer, a tensor over which can be written to; one byte more than due shows a file too long.
+            data = bytearray(file.read(expected + 1))
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    if data[:4] != bytes((0, 0, _UBYTE, dimensions)):
-        raise UserError(f"{path} is not an IDX file of unsigned bytes with {dimensions} dimensions")
-    shape = tuple(int(side) for side in np.frombuffer(data, ">u4", dimensions, offset=4))
-    start = 4 + 4 * dimensions
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(data) - start != expected:
-        raise UserError(f"{path} is incomplete: {len(data) - start:,} bytes of pixels or labels, not {expected:,}")
-    # A copy, because a tensor over constant bytes could not be written to.
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from error
+    if len(data) != expected:
+        raise UserError(f"{path} does not hold the {expected:,} bytes its header promises")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped else path.open("rb")
 
 
 def _find(folder: Path, stem: str, kind: str, dimensions: int) -> Path | None:
