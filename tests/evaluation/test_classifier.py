@@ -1,0 +1,252 @@
+"""Predictions on files and pixels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alexnet import models, weights
+from alexnet.config import ModelCard, Preprocessing, UserError
+from alexnet.evaluation import Classifier, Failure, Prediction, load
+from alexnet.runtime import Runtime
+
+FP32 = Runtime(torch.device("cpu"), torch.float32, 1)
+NAMES = ("ant", "bee", "cat", "dog")
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+
+
+def classifier_of(in_channels: int) -> Classifier:
+    options = {"num_classes": 4, "in_channels": in_channels, "image_px": 16}
+    net = models.tiny_alexnet(**options)
+    models.initialize(net, "kaiming", torch.Generator().manual_seed(0))
+    how = Preprocessing(image_px=16, in_channels=in_channels, mean=MEAN[:in_channels], std=STD[:in_channels])
+    card = ModelCard(model="tiny_alexnet", options=options, class_names=NAMES, preprocessing=how)
+    return Classifier(net, card, FP32)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return classifier_of(3)
+
+
+def pixels(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(256, size=shape or (16, 16, 3), dtype=np.uint8)
+
+
+def expected(classifier: Classifier, x_HWC: np.ndarray) -> dict[str, float]:
+    """Class probabilities of an image that has the network's size, by the definition."""
+    x_CHW = torch.from_numpy((x_HWC / 255 - MEAN) / STD).permute(2, 0, 1).float()
+    with torch.inference_mode():
+        p_K = classifier.model(x_CHW[None])[0].softmax(0)
+    return dict(zip(NAMES, p_K.tolist(), strict=True))
+
+
+def near(got: Prediction, want: Prediction | dict[str, float]) -> None:
+    wanted = want if isinstance(want, dict) else dict(want.classes)
+    assert dict(got.classes) == pytest.approx(wanted, abs=1e-5)
+
+
+def write(path: Path, x: np.ndarray) -> Path:
+    Image.fromarray(x).save(path)
+    return path
+
+
+def test_pixels(classifier):
+    got = classifier.predict(pixels(0))
+    near(got, expected(classifier, pixels(0)))
+    assert got.file is None
+    assert len(got.classes) == 4
+    p = [p for _, p in got.classes]
+    assert p == sorted(p, reverse=True)
+    assert sum(p) == pytest.approx(1, abs=1e-6)
+    assert got.label == got.classes[0][0] == max(expected(classifier, pixels(0)).items(), key=lambda c: c[1])[0]
+
+
+def test_a_file_by_path_or_name(classifier, tmp_path):
+    file = write(tmp_path / "cat.png", pixels(1))
+    for name in (file, str(file)):
+        got = classifier.predict(name)
+        near(got, expected(classifier, pixels(1)))
+        assert got.file == str(file)
+
+
+def test_a_list_may_mix_files_and_pixels(classifier, tmp_path):
+    file = write(tmp_path / "a.png", pixels(2))
+    got = classifier.predict([pixels(3), file, pixels(4)])
+    assert [prediction.file for prediction in got] == [None, str(file), None]
+    for prediction, seed in zip(got, (3, 2, 4), strict=True):
+        near(prediction, expected(classifier, pixels(seed)))
+    assert classifier.predict([]) == []
+    assert len(classifier.predict((file,))) == 1
+
+
+def test_top(classifier):
+    everything = classifier.predict(pixels(5), top=4).classes
+    assert classifier.predict(pixels(5), top=2).classes == everything[:2]
+    assert classifier.predict(pixels(5), top=1).classes == everything[:1]
+    assert classifier.predict(pixels(5), top=100).classes == everything  # no more than there are
+    for top in (0, -1):
+        with pytest.raises(UserError, match=f"top must be 1 or more, not {top}"):
+            classifier.predict(pixels(5), top=top)
+
+
+def test_to_json(classifier):
+    got = classifier.predict(pixels(5), top=1)
+    name, p = got.classes[0]
+    assert json.loads(json.dumps(got.to_json())) == {"file": None, "classes": [{"name": name, "p": p}]}
+
+
+def test_an_enlarged_image_is_brought_back_to_size(classifier, tmp_path):
+    """Blocks of 3 x 3 equal pixels, resized to a third, are not the pixels themselves, but a flat image is."""
+    flat = np.full((48, 48, 3), (200, 30, 90), np.uint8)
+    near(classifier.predict(write(tmp_path / "flat.png", flat)), expected(classifier, flat[:16, :16]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 40), (40, 16), (17, 16)])
+def test_the_centre_square_is_seen(classifier, height, width):
+    image = pixels(6, height, width, 3)
+    top, left = (height - 16) // 2, (width - 16) // 2
+    near(classifier.predict(image), expected(classifier, image[top : top + 16, left : left + 16]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 7), (301, 200), (3, 500)])
+def test_odd_sizes_are_taken(classifier, tmp_path, height, width):
+    file = write(tmp_path / "odd.png", pixels(7, height, width, 3))
+    got = classifier.predict(file)
+    assert sum(p for _, p in got.classes) == pytest.approx(1, abs=1e-6)
+
+
+def test_grey_is_seen_as_three_equal_channels(classifier, tmp_path):
+    grey_HW = pixels(8, 16, 16)
+    want = expected(classifier, np.stack([grey_HW] * 3, axis=2))
+    near(classifier.predict(grey_HW), want)
+    near(classifier.predict(grey_HW[:, :, None]), want)
+    near(classifier.predict(write(tmp_path / "grey.png", grey_HW)), want)
+
+
+def test_other_modes(classifier, tmp_path):
+    rgb = Image.fromarray(pixels(9))
+    palette, alpha = rgb.quantize(16), rgb.convert("RGBA")
+    palette.save(tmp_path / "palette.png")
+    alpha.save(tmp_path / "alpha.png")
+    near(classifier.predict(tmp_path / "palette.png"), expected(classifier, np.asarray(palette.convert("RGB"))))
+    near(classifier.predict(tmp_path / "alpha.png"), expected(classifier, pixels(9)))
+
+
+def test_cmyk(classifier, tmp_path):
+    # Full cyan ink takes away all red: a flat image survives JPEG but for a level or two.
+    Image.new("CMYK", (16, 16), (255, 0, 0, 0)).save(tmp_path / "print.jpg", quality=100)
+    near(
+        classifier.predict(tmp_path / "print.jpg"),
+        expected(classifier, np.full((16, 16, 3), (0, 255, 255), np.uint8)),
+    )
+
+
+def test_a_grey_network_takes_colour(tmp_path):
+    grey = classifier_of(1)
+    image = pixels(10)
+    luma_HW = np.asarray(Image.fromarray(image).convert("L"))
+    near(grey.predict(image), grey.predict(luma_HW))
+    red, green, blue = (int(v) for v in image[0, 0])
+    assert luma_HW[0, 0] == pytest.approx(0.299 * red + 0.587 * green + 0.114 * blue, abs=1)
+
+
+@pytest.fixture
+def bad_files(tmp_path) -> list[Path]:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "empty.png").touch()
+    whole = write(tmp_path / "whole.png", pixels(0, 64, 64, 3)).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "folder.png").mkdir()
+    return [tmp_path / name for name in ("text.jpg", "empty.png", "half.png", "folder.png", "missing.png")]
+
+
+def test_a_bad_file_is_named(classifier, bad_files):
+    for file in bad_files:
+        with pytest.raises(UserError, match=file.name):
+            classifier.predict([pixels(0), file])
+
+
+def test_bad_files_do_not_stop_the_others(classifier, bad_files, tmp_path):
+    good = {write(tmp_path / f"{seed}.png", pixels(seed)): seed for seed in range(70)}
+    files = list(good)
+    for place, bad in zip((0, 1, 40, 64, 74), bad_files, strict=True):  # both ends, and about the 64 read at once
+        files.insert(place, bad)
+    assert len(files) == 75
+    answers = list(classifier.predict_files(files, top=4))
+    assert [answer.file for answer in answers] == [str(file) for file in files]
+    for file, answer in zip(files, answers, strict=True):
+        if file in good:
+            near(answer, expected(classifier, pixels(good[file])))
+        else:
+            assert isinstance(answer, Failure)
+            assert str(file) in answer.reason
+
+
+def test_nothing_but_bad_files(classifier, bad_files):
+    assert all(isinstance(answer, Failure) for answer in classifier.predict_files(bad_files))
+    assert list(classifier.predict_files([])) == []
+
+
+def test_the_network_is_in_eval_mode_from_the_start():
+    net = models.tiny_alexnet(num_classes=4, image_px=16).train()
+    card = classifier_of(3).card
+    classifier = Classifier(net, card, FP32)
+    assert not net.training
+    assert classifier.predict(pixels(0)) == classifier.predict(pixels(0))
+    assert classifier.class_names == NAMES
+
+
+def test_a_mode_chosen_by_hand_is_kept(classifier):
+    classifier.model.train()
+    try:
+        assert classifier.predict(pixels(0)) == classifier.predict(pixels(0))
+        assert classifier.model.training
+    finally:
+        classifier.model.eval()
+
+
+def test_a_loaded_classifier_predicts_the_same(classifier, tmp_path):
+    weights.save(tmp_path / "net.safetensors", classifier.model, classifier.card)
+    threads = torch.get_num_threads()
+    try:
+        loaded = load(tmp_path / "net.safetensors", device="cpu", threads=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert loaded.card == classifier.card
+    assert loaded.predict(pixels(0)) == classifier.predict(pixels(0))
+
+
+def write_split(root: Path, split: str, names: dict[str, int]) -> None:
+    for name, label in names.items():
+        (root / split / name).mkdir(parents=True)
+        for i in range(3):
+            write(root / split / name / f"{i}.png", pixels(100 * label + i + (50 if split == "test" else 0)))
+
+
+def test_evaluate_on_a_folder_whose_classes_stand_in_another_order(classifier, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tmp_path / "pets"
+    names = {"bee": 1, "dog": 3}  # labels 0 and 1 in the folder, 1 and 3 of the network
+    for split in ("train", "test"):
+        write_split(root, split, names)
+    got = classifier.evaluate(str(root))
+    right = sum(
+        classifier.predict(root / "test" / name / f"{i}.png").label == name for name in names for i in range(3)
+    )
+    assert got.n == 6
+    assert got.top1 == right / 6
+    assert [c.n for c in got.classes] == [0, 3, 0, 3]
+
+
+def test_evaluate_refuses_classes_the_network_does_not_know(classifier, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for split in ("train", "test"):
+        write_split(tmp_path / "pets", split, {"bee": 1, "yak": 2})
+    with pytest.raises(UserError, match="does not know: yak"):
+        classifier.evaluate(str(tmp_path / "pets"))

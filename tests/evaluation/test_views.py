@@ -1,0 +1,97 @@
+"""Views by marked pixels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from alexnet.config import UserError
+from alexnet.evaluation.views import check_views, image_views
+
+
+def marked(image_px: int, *places: tuple[int, int]) -> torch.Tensor:
+    """Two black images with one bright pixel at each place, brighter by one from place to place."""
+    x_NHWC = torch.zeros(2, image_px, image_px, 3, dtype=torch.uint8)
+    for brightness, (row, column) in enumerate(places, start=1):
+        x_NHWC[:, row, column] = brightness
+    return x_NHWC
+
+
+def bright(view_NHWC: torch.Tensor) -> dict[int, tuple[int, int]]:
+    """Where each brightness is in the first image."""
+    HW = view_NHWC[0, :, :, 0]
+    return {int(HW[row, column]): (row, column) for row, column in HW.nonzero().tolist()}
+
+
+def test_one_view_is_the_image():
+    x_NHWC = marked(32, (3, 5))
+    (only,) = image_views(x_NHWC, 1)
+    assert torch.equal(only, x_NHWC)
+
+
+def test_two_views_are_the_image_and_its_mirror():
+    x_NHWC = marked(32, (3, 5), (30, 0))
+    first, second = image_views(x_NHWC, 2)
+    assert torch.equal(first, x_NHWC)
+    assert bright(second) == {1: (3, 26), 2: (30, 31)}
+
+
+def test_ten_views_at_32_px():
+    # The border is 32 / 8 = 4 px, so a corner's view shows the image 4 px further in.
+    views = image_views(marked(32, (10, 20)), 10)
+    assert [bright(view)[1] for view in views] == [
+        (10, 20),
+        (14, 24),  # top left
+        (14, 16),  # top right
+        (6, 24),
+        (6, 16),
+        (10, 11),  # mirrored: column 31 - 20, and so on
+        (14, 7),
+        (14, 15),
+        (6, 7),
+        (6, 15),
+    ]
+
+
+def test_corners_lose_the_far_edges_and_show_black():
+    # 16 px: a border of 2. What stands within 2 px of the far edges falls out.
+    views = image_views(marked(16, (0, 0), (0, 15), (15, 0), (15, 15)), 10)
+    assert [bright(view) for view in views[:5]] == [
+        {1: (0, 0), 2: (0, 15), 3: (15, 0), 4: (15, 15)},
+        {1: (2, 2)},
+        {2: (2, 13)},
+        {3: (13, 2)},
+        {4: (13, 13)},
+    ]
+
+
+@pytest.mark.parametrize(("image_px", "border"), [(4, 1), (15, 1), (28, 3), (224, 28)])
+def test_border_is_an_eighth_of_the_side(image_px, border):
+    top_left = image_views(marked(image_px, (0, 0)), 10)[1]
+    assert bright(top_left) == {1: (border, border)}
+
+
+@pytest.mark.parametrize("views", [1, 2, 10])
+def test_views_keep_shape_and_type(views):
+    x_NHWC = torch.randint(256, (3, 8, 8, 3), dtype=torch.uint8)
+    before = x_NHWC.clone()
+    made = image_views(x_NHWC, views)
+    assert len(made) == views
+    for view in made:
+        assert view.shape == x_NHWC.shape
+        assert view.dtype == torch.uint8
+    assert torch.equal(x_NHWC, before)
+
+
+def test_the_second_half_mirrors_the_first():
+    made = image_views(torch.randint(256, (3, 8, 8, 3), dtype=torch.uint8), 10)
+    for view, mirrored in zip(made[:5], made[5:], strict=True):
+        assert torch.equal(mirrored, view.flip(2))
+
+
+@pytest.mark.parametrize("views", [0, 3, 5, -1, 11])
+def test_other_numbers_of_views_are_refused(views):
+    with pytest.raises(UserError, match=rf"views must be 1, 2 .* or 10 .*, not {views}"):
+        check_views(views)
+    with pytest.raises(UserError, match="views must be"):
+        image_views(marked(8), views)
