@@ -54,6 +54,8 @@ def load(
         how = "the source's own" if val_fraction > 0 else "the source's own, not used"
     else:
         train, val = held_out(train, val_fraction, val_seed)
+        if val is not None and not len(val):
+            raise UserError(f"{os.fspath(source)} has one image a class, none to hold out: set val_fraction to 0")
         how = f"{val_fraction} of each class of train, seed {val_seed}" if val_fraction > 0 else "none"
     return Dataset(
         name=os.fspath(source),

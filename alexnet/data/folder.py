@@ -70,7 +70,7 @@ def open_folder(path: Path) -> Source:
     return Source(
         class_names=folder.class_names,
         in_channels=3,
-        read=lambda split, wanted: _read(folder, folder.splits[split], wanted),
+        read=lambda split, wanted: _read(folder, split, wanted),
         splits=tuple(folder.splits),
         origin={
             "path": str(path),
@@ -250,8 +250,11 @@ class _OtherSizeError(Exception):
     """An image's size is not that of the first."""
 
 
-def _read(folder: Folder, files: Files, wanted: Wanted) -> Images:
+def _read(folder: Folder, split: SplitName, wanted: Wanted) -> Images:
     """The images of one split, from the decoded cache if their files are as they were."""
+    files = folder.splits[split]
+    if not files.paths:
+        raise UserError(f"{folder.path} has no {split} images ({folder.split_rule}): add some")
     content = _hash_files(folder.path, files.paths)
     pixels = None
     if wanted.image_px is None:

@@ -195,6 +195,16 @@ def test_a_folder_of_another_layout_is_explained(
         data.load(tmp_path)
 
 
+def test_one_image_a_class_can_only_be_trained_on(tmp_path: Path, write_images: WriteImages) -> None:
+    write_images(tmp_path / "set", "a/1.png", "b/1.png")
+    with pytest.raises(UserError, match="none to hold out: set val_fraction to 0"):
+        data.load(tmp_path / "set")
+    dataset = data.load(tmp_path / "set", val_fraction=0)
+    assert len(dataset.train) == 2
+    with pytest.raises(UserError, match="has no test images"):
+        dataset.open_test()
+
+
 def test_a_set_larger_than_memory_is_refused(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
