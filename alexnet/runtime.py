@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -118,6 +120,7 @@ def environment(runtime: Runtime) -> dict[str, object]:
     cuda = runtime.device.type == "cuda"
     return {
         "alexnet": alexnet.__version__,
+        "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -129,6 +132,23 @@ def environment(runtime: Runtime) -> dict[str, object]:
         "precision": runtime.precision,
         "threads": runtime.threads,
     }
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this package runs from, marked where files differ from it; None outside one."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if not git("ls-files", "runtime.py"):  # another project's checkout, with this package inside
+            return None
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def cpu_name() -> str:

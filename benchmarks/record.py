@@ -1,0 +1,104 @@
+"""Turn finished run folders into a result that can be published.
+
+    python benchmarks/record.py NAME RUN [RUN ...]     write benchmarks/results/NAME.json
+    python benchmarks/record.py --tables               make the tables in benchmarks/RESULTS.md and README.md anew
+
+A result holds what one needs to believe and repeat it: the recipe and its command, the commit, versions and hardware,
+and the figures of every seed. All runs of one result share everything but the seed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from alexnet import recipes
+from alexnet.config import Recipe, from_dict
+from alexnet.files import write_json
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PER_RUN = ("seed", "test_top1", "test_top5", "test_loss", "n_test", "train_s", "images_per_s")
+
+
+def record(name: str, runs: list[Path]) -> None:
+    values = [json.loads((run / "recipe.json").read_text()) for run in runs]
+    shared = [{**v["recipe"], "seed": None, "data": None} for v in values]
+    if any(other != shared[0] for other in shared):
+        sys.exit("the runs differ in more than their seed")
+    fingerprints = {(v["data"]["n_train"], v["data"]["fingerprint"]) for v in values}
+    if len(fingerprints) > 1:
+        sys.exit("the runs saw different images")
+    results = [json.loads((run / "result.json").read_text()) for run in runs]
+    rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
+    top1 = [result["test_top1"] for result in results]
+    recipe = from_dict(Recipe, values[0]["recipe"])
+    flags = [flag for flag in recipes.overrides(recipe) if not flag.startswith("--seed")]
+    write_json(
+        RESULTS / f"{name}.json",
+        {
+            "command": " ".join(["alexnet train", recipe.name, "--data SRC --seed S", *flags]),
+            "recipe": shared[0],
+            "data": {k: values[0]["data"][k] for k in ("n_train", "n_val", "fingerprint")},
+            "environment": values[0]["environment"],
+            "commits": sorted({v["environment"]["commit"] or "unknown" for v in values}),
+            "n": len(runs),
+            "test_top1_mean": statistics.mean(top1),
+            "test_top1_sd": statistics.stdev(top1) if len(top1) > 1 else None,
+            "params": results[0]["params"],
+            "runs": [
+                {**{key: result[key] for key in PER_RUN}, "train_loss": [round(row["train_loss"], 4) for row in history]}
+                for result, history in zip(results, rows, strict=True)
+            ],
+        },
+    )
+
+
+def tables() -> None:
+    lines = [
+        "| recipe | network | epochs | test top-1, one view | seeds | training time |",
+        "|---|---|---|---|---|---|",
+        *(_line(json.loads(path.read_text()), path.stem) for path in sorted(RESULTS.glob("*.json")) if _is_run(path)),
+    ]
+    for path in (HERE / "RESULTS.md", HERE.parent / "README.md"):
+        _replace_block(path, "\n".join(lines))
+
+
+def _is_run(path: Path) -> bool:
+    return "runs" in json.loads(path.read_text())
+
+
+def _line(result: dict[str, Any], name: str) -> str:
+    spread = f" ± {result['test_top1_sd']:.4f}" if result["test_top1_sd"] is not None else ""
+    minutes = statistics.median(run["train_s"] for run in result["runs"]) / 60
+    environment = result["environment"]
+    return (
+        f"| [`{name}`](benchmarks/results/{name}.json) | {result['recipe']['model']['name']} | "
+        f"{result['recipe']['epochs']} | {result['test_top1_mean']:.4f}{spread} | {result['n']} | "
+        f"{minutes:.1f} min, {environment['threads']} threads, {environment['precision']} |"
+    )
+
+
+def _replace_block(path: Path, block: str) -> None:
+    text = path.read_text()
+    if path.parent == HERE:
+        block = block.replace("](benchmarks/", "](")
+    begin, end = "<!-- results: begin (benchmarks/record.py --tables) -->", "<!-- results: end -->"
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    if not re.search(pattern, text, re.DOTALL):
+        sys.exit(f"{path} has no results block")
+    path.write_text(re.sub(pattern, lambda _: f"{begin}\n{block}\n{end}", text, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--tables"]:
+            tables()
+        case [name, *runs] if runs and not name.startswith("-"):
+            record(name, [Path(run) for run in runs])
+        case _:
+            sys.exit(__doc__)
