@@ -119,7 +119,7 @@ def test_images_of_several_sizes_take_the_default(
 
 def test_large_images_take_the_default(tmp_path: Path, write_images: WriteImages) -> None:
     write_images(tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/2.png", px=65)
-    assert data.load(tmp_path, default_px=60).image_px == 60
+    assert data.load(tmp_path, default_px=60, val_fraction=0).image_px == 60
 
 
 def test_the_size_does_not_depend_on_the_test_split(tmp_path: Path, write_images: WriteImages) -> None:
@@ -210,9 +210,9 @@ def test_a_set_larger_than_memory_is_refused(
 ) -> None:
     write_images(tmp_path / "set", "a/1.png", "a/2.png", "b/1.png", "b/2.png")
     monkeypatch.setattr("alexnet.data.folder._memory_bytes", lambda: 100_000)
-    assert data.load(tmp_path / "set").image_px == 4
+    assert data.load(tmp_path / "set", val_fraction=0).image_px == 4
     with pytest.raises(UserError, match="choose a smaller --image-px"):
-        data.load(tmp_path / "set", image_px=224)
+        data.load(tmp_path / "set", val_fraction=0, image_px=224)
 
 
 def test_statistics_are_those_of_the_pixels() -> None:
