@@ -55,6 +55,11 @@ def test_a_second_load_decodes_nothing(folder: Path, decodes: list[str], decoded
     assert len(list(decoded_cache.iterdir())) == 1
 
 
+def test_resized_images_are_kept_too(folder: Path, decodes: list[str], decoded_cache: Path) -> None:
+    assert pixels(folder, image_px=3) == pixels(folder, image_px=3)
+    assert len(decodes) == 10
+
+
 def test_the_key_is_the_content(folder: Path, decodes: list[str], decoded_cache: Path, tmp_path: Path) -> None:
     pixels(folder)
     moved = folder.rename(tmp_path / "moved")

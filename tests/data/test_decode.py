@@ -155,6 +155,16 @@ def test_the_shortcut_gives_pillows_pixels(
     assert fast.std() > 10
 
 
+def test_grey_of_a_colour_jpeg_is_the_luma_of_its_colours() -> None:
+    # Saturated colours, where libjpeg's own grey, taken before clipping, is another.
+    colours = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(colours), "JPEG", subsampling=0)
+    out = np.empty((32, 32, 1), np.uint8)
+    decode.decode_into(out, data, "photo.jpg")
+    with Image.open(io.BytesIO(data)) as shown:
+        np.testing.assert_array_equal(out[..., 0], np.asarray(shown.convert("L")))
+
+
 def test_a_plain_small_jpeg_takes_the_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("simplejpeg")
 
