@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import subprocess
@@ -13,6 +14,7 @@ import torch
 
 from alexnet.config import Precision, UserError
 
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3), from glibc's malloc.h
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -50,9 +52,23 @@ def start(device: str = "auto", precision: Precision = "auto", threads: int | No
     chosen = _device(device)
     count = threads or _usable_cpus()
     torch.set_num_threads(count)
+    if chosen.type == "cpu":
+        _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
     return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep large freed blocks for the next step instead of giving them back to the kernel.
+
+    Otherwise each step of a small network asks the kernel for the same 30 MB anew: 7,000 page faults a step of 128
+    images, a quarter of the time. Elsewhere than on glibc this does nothing.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _usable_cpus() -> int:
