@@ -101,8 +101,7 @@ def test_to_json(classifier):
     assert json.loads(json.dumps(got.to_json())) == {"file": None, "classes": [{"name": name, "p": p}]}
 
 
-def test_an_enlarged_image_is_brought_back_to_size(classifier, tmp_path):
-    """Blocks of 3 x 3 equal pixels, resized to a third, are not the pixels themselves, but a flat image is."""
+def test_a_large_image_is_brought_to_size(classifier, tmp_path):
     flat = np.full((48, 48, 3), (200, 30, 90), np.uint8)
     near(classifier.predict(write(tmp_path / "flat.png", flat)), expected(classifier, flat[:16, :16]))
 
@@ -229,8 +228,7 @@ def write_split(root: Path, split: str, names: dict[str, int]) -> None:
             write(root / split / name / f"{i}.png", pixels(100 * label + i + (50 if split == "test" else 0)))
 
 
-def test_evaluate_on_a_folder_whose_classes_stand_in_another_order(classifier, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_evaluate_on_a_folder_whose_classes_stand_in_another_order(classifier, tmp_path):
     root = tmp_path / "pets"
     names = {"bee": 1, "dog": 3}  # labels 0 and 1 in the folder, 1 and 3 of the network
     for split in ("train", "test"):
@@ -244,8 +242,7 @@ def test_evaluate_on_a_folder_whose_classes_stand_in_another_order(classifier, t
     assert [c.n for c in got.classes] == [0, 3, 0, 3]
 
 
-def test_evaluate_refuses_classes_the_network_does_not_know(classifier, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_evaluate_refuses_classes_the_network_does_not_know(classifier, tmp_path):
     for split in ("train", "test"):
         write_split(tmp_path / "pets", split, {"bee": 1, "yak": 2})
     with pytest.raises(UserError, match="does not know: yak"):
