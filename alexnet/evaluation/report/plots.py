@@ -17,7 +17,7 @@ History = Sequence[Mapping[str, Any]]
 """Rows of `metrics.jsonl`, an epoch each; a value may be absent, None or NaN, which leaves a gap."""
 
 _TRAIN, _VAL = style.SERIES[0], style.SERIES[1]
-_PANEL_PX = (400, 280)
+_PANEL_PX = (300, 240)
 
 
 def loss_curve(history: History) -> Figure:
@@ -110,9 +110,19 @@ def _draw_reliability(axes: Axes, bins: Sequence[CalibrationBin]) -> None:
         width=[100 * (b.high - b.low) * 0.9 for b in filled],
         align="edge",
         color=_TRAIN,
+        alpha=0.6,  # so that the line shows over bars, on a dark page too
     )
     axes.plot([0, 100], [0, 100], color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate("ideal", (0, 0), (12, 26), color=style.INK, fontsize=12)
+    axes.annotate(
+        "ideal",
+        (40, 40),
+        (-10, 10),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        color=style.INK,
+        fontsize=12,
+    )
     axes.set(xlim=(0, 100), ylim=(0, 100))
 
 

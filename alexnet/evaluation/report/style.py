@@ -49,7 +49,7 @@ def figure(width_px: int = 800, height_px: int = 360) -> Figure:
     return Figure(figsize=size, dpi=_UNITS_PER_INCH, layout="constrained", facecolor="none")
 
 
-def style_axes(axes: Axes, x_label: str, y_label: str, title: str | None = None) -> None:
+def style_axes(axes: Axes, x_label: str, y_label: str) -> None:
     """Give `axes` the house style; labels name the quantity and its unit. The y label lies flat, above its axis."""
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
@@ -58,10 +58,8 @@ def style_axes(axes: Axes, x_label: str, y_label: str, title: str | None = None)
     axes.set_axisbelow(True)
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=_FONT_PX - 1)
     axes.set_xlabel(x_label, color=INK, fontsize=_FONT_PX)
-    axes.set_ylabel(y_label, color=INK, fontsize=_FONT_PX, rotation=0, ha="left", va="bottom")
-    axes.yaxis.set_label_coords(0, 1.02)
-    if title is not None:
-        axes.set_title(title, color=INK, fontsize=_FONT_PX + 1, loc="left", pad=24)
+    # A title, as the layout makes no room for a y label that lies flat.
+    axes.set_title(y_label, color=INK, fontsize=_FONT_PX, loc="left")
 
 
 def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
@@ -109,7 +107,7 @@ def inline_svg(drawing: Figure, name: str, description: str) -> str:
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size, "matplotlib writes a viewBox"
-    head = f'<svg class="plot" role="img" aria-label="{description}" {size[0]} style="max-width: {size[1]}px">'
+    head = f'<svg class="plot" role="img" aria-label="{description}" {size[0]} style="max-width: {1.2 * float(size[1]):.0f}px">'
     return re.sub(r"\s*\n\s*", "\n", re.sub(r"<svg[^>]*>", head, text, count=1)).strip()
 
 
