@@ -1,7 +1,7 @@
 """Images: where they come from, how they are split, and the form the networks see."""
 
 from alexnet.data._check import CheckReport, check, describe
-from alexnet.data._load import load
+from alexnet.data._load import load, load_split
 from alexnet.data.dataset import Dataset, Images, SplitName, channel_statistics
 from alexnet.data.decode import BadImageError, decode_image, fit_image
 from alexnet.data.folder import image_files
@@ -27,4 +27,5 @@ __all__ = [
     "fit_image",
     "image_files",
     "load",
+    "load_split",
 ]

@@ -7,7 +7,7 @@ import os
 
 from alexnet.config import UserError
 from alexnet.data import sources
-from alexnet.data.dataset import Dataset, Images
+from alexnet.data.dataset import Dataset, Images, SplitName
 from alexnet.data.source import OnProgress, Wanted
 from alexnet.data.split import held_out
 
@@ -72,6 +72,33 @@ def load(
             "channels": wanted.in_channels,
         },
     )
+
+
+def load_split(
+    source: str | os.PathLike[str],
+    split: SplitName,
+    *,
+    image_px: int,
+    in_channels: int,
+    root: str | os.PathLike[str] | None = None,
+    val_fraction: float = 0.1,
+    val_seed: int = 0,
+) -> tuple[Images, tuple[str, ...]]:
+    """Read one split of a data set, for a network whose input is known, and the names its labels stand for.
+
+    The arguments are those of `load`, which cuts the same splits but always reads the training images.
+
+    Raises:
+        UserError: as `load`; or `split` is val and there is none.
+    """
+    found = sources.find(source, root)
+    if split == "test" or (split == "val" and "val" in found.splits):
+        _check_range(image_px, image_px, in_channels, val_fraction)
+        return found.read(split, Wanted(image_px, image_px, in_channels)), found.class_names
+    dataset = load(
+        source, root=root, image_px=image_px, in_channels=in_channels, val_fraction=val_fraction, val_seed=val_seed
+    )
+    return dataset.split(split), dataset.class_names
 
 
 def _check_range(image_px: int | None, default_px: int, in_channels: int | None, val_fraction: float) -> None:

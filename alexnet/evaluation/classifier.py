@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from alexnet import runtime as runtimes
 from alexnet import weights
 from alexnet.config import ModelCard, Precision, UserError
-from alexnet.data import Dataset, Images, decode_image, fit_image
-from alexnet.data import load as load_data
+from alexnet.data import Images, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
 from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities
 from alexnet.evaluation.metrics import Evaluation
@@ -111,7 +110,7 @@ class Classifier:
 
     def _read(self, image: Image) -> NDArray[np.uint8]:
         how = self.card.preprocessing
-        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image))
+        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image), image_px=how.image_px)
         return fit_image(pixels, how.image_px, how.in_channels)
 
     def _classify(self, images: list[Image], top: int) -> list[Prediction]:
@@ -134,18 +133,6 @@ class Classifier:
             for file, index_T, p_T in zip(files, index_NT, p_NT, strict=True)
         ]
 
-    def load_data(self, source: str, root: FileName | None = None) -> Dataset:
-        """The data set `source`, brought to this network's size and channels, cut as in its training."""
-        how = self.card.preprocessing
-        recipe = self.card.recipe or {}
-        return load_data(
-            source,
-            root=root,
-            image_px=how.image_px,
-            in_channels=how.in_channels,
-            val_fraction=recipe.get("val_fraction", 0.1),
-        )
-
     def evaluate(
         self, source: str, *, root: FileName | None = None, split: SplitName = "test", views: int = 1
     ) -> Evaluation:
@@ -160,8 +147,16 @@ class Classifier:
         Raises:
             UserError: the data cannot be read, or has classes the network does not know.
         """
-        dataset = self.load_data(source, root)
-        images = align_labels(dataset.split(split), dataset.class_names, self.class_names)
+        how, recipe = self.card.preprocessing, self.card.recipe or {}
+        images, names = load_split(
+            source,
+            split,
+            root=root,
+            image_px=how.image_px,
+            in_channels=how.in_channels,
+            val_fraction=recipe.get("val_fraction", 0.1),
+        )
+        images = align_labels(images, names, self.class_names)
         return evaluate(self.model, images, self.class_names, self.card.preprocessing, self.runtime, views)
 
 
@@ -179,5 +174,6 @@ def load(
     Raises:
         UserError: there are no weights at `path`, or they do not fit.
     """
+    runtime = runtimes.start(device, precision, threads)  # first: it decides how memory is taken
     model, card = weights.load(Path(path))
-    return Classifier(model, card, runtimes.start(device, precision, threads))
+    return Classifier(model, card, runtime)
