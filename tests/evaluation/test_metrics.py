@@ -149,6 +149,12 @@ def test_update_may_run_in_inference_mode_and_result_outside() -> None:
     assert metrics.result("abc").n == 6
 
 
+def test_update_never_waits_for_the_device() -> None:
+    metrics = Metrics(7)
+    # Tensors on the meta device hold no values: reading one, which is what waiting is for, raises.
+    metrics.update(torch.zeros(4, 7, device="meta"), torch.zeros(4, dtype=torch.int64, device="meta"))
+
+
 @pytest.mark.parametrize(
     ("correct", "n", "low", "high"),
     [

@@ -107,7 +107,10 @@ def inline_svg(drawing: Figure, name: str, description: str) -> str:
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size, "matplotlib writes a viewBox"
-    head = f'<svg class="plot" role="img" aria-label="{description}" {size[0]} style="max-width: {1.2 * float(size[1]):.0f}px">'
+    max_width_px = 1.2 * float(size[1])  # narrow plots may fill a phone's width
+    head = (
+        f'<svg class="plot" role="img" aria-label="{description}" {size[0]} style="max-width: {max_width_px:.0f}px">'
+    )
     return re.sub(r"\s*\n\s*", "\n", re.sub(r"<svg[^>]*>", head, text, count=1)).strip()
 
 
