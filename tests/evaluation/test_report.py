@@ -229,6 +229,22 @@ def test_few_classes_get_a_matrix_and_many_a_list_of_pairs(tmp_path: Path) -> No
     assert "too large to read" in page.text
 
 
+def test_rare_mistakes_do_not_look_like_common_ones(tmp_path: Path) -> None:
+    metrics = Metrics(2)
+    labels_N = torch.arange(200) % 2
+    answers_N = labels_N.clone()
+    answers_N[0] = 1  # one of class 0's 100 images
+    metrics.update(torch.nn.functional.one_hot(answers_N, 2).float(), labels_N)
+    html, page = render(tmp_path, evaluation=metrics.result(["a", "b"]))
+    assert re.findall(r"<td([^>]*)>(\d*)</td>", html)[:4] == [
+        (' class="right" style="--s:0.99"', "99"),
+        (' style="--s:0.1"', "1"),
+        ("", ""),
+        (' class="right" style="--s:1.0"', "100"),
+    ]
+    assert "top-2" not in page.text  # every answer is among the two likeliest of two classes
+
+
 def test_classes_are_listed_weakest_first(tmp_path: Path) -> None:
     html, _ = render(tmp_path)
     widths = [float(w) for w in re.findall(r'<i style="width:([\d.]+)%', html)]

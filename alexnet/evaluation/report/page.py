@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MATRIX_CLASSES = 40  # a larger matrix cannot be read; its largest cells are listed instead
+_FULL_SHADE = 0.1  # of a class: rarer mistakes are never shown at full strength, as they would look alarming
 _MATRIX_PAIRS, _PAIRS = 10, 30
 
 
@@ -164,17 +165,18 @@ class _Cell:
     images: int
     right: bool
     shade: float
-    """0..1: for right answers the share of the row, for mistakes the share of the matrix's commonest one."""
+    """0..1: for right answers the share of the row, for mistakes their share against the strongest one."""
 
 
 def _matrix(evaluation: Evaluation) -> list[tuple[str, list[_Cell]]]:
     shares = [[n / (sum(row) or 1) for n in row] for row in evaluation.confusion]
-    worst = max((share for i, row in enumerate(shares) for j, share in enumerate(row) if i != j), default=0) or 1
+    mistakes = [share for i, row in enumerate(shares) for j, share in enumerate(row) if i != j]
+    strongest = max([_FULL_SHADE, *mistakes])
     return [
         (
             evaluation.classes[i].name,
             [
-                _Cell(images, i == j, round(shares[i][j] / (1 if i == j else worst), 2))
+                _Cell(images, i == j, round(shares[i][j] / (1 if i == j else strongest), 2))
                 for j, images in enumerate(row)
             ],
         )
