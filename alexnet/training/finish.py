@@ -49,6 +49,7 @@ def finish(
         title=f"{recipe.model.name} on {dataset.name}",
         facts=_facts(recipe, dataset, result, values["environment"]),
         command=repeat_command(values),
+        parameters=result["params"],
         history=rows,
         evaluation=evaluation,
         mistakes=worst_mistakes(log_p_NK, test, card.class_names),

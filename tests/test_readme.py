@@ -1,0 +1,95 @@
+"""The README's commands and its Python are run as they stand, on small stand-ins for the data they name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from alexnet import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    found = [
+        line.removeprefix(".venv/bin/") for line in lines if line.removeprefix(".venv/bin/").startswith("alexnet ")
+    ]
+    assert len(found) >= 12
+    return found
+
+
+def draw(path: Path, seed: int, px: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (px, px, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all the files the README speaks of."""
+    desk = tmp_path_factory.mktemp("desk")
+    for kind in ("cat", "dog"):
+        for i in range(20):
+            draw(desk / "pets" / kind / f"{i:04}.jpg", i, px=60 + i)
+    draw(desk / "new" / "1.jpg", 1, px=300)
+    draw(desk / "cat.jpg", 2, px=200)
+    for split, count in (("train", 4), ("test", 2)):
+        for label, name in enumerate(CIFAR10):
+            for i in range(count):
+                draw(desk / "cifar" / split / name / f"{i}.png", 10 * label + i)
+    torch.save(torchvision.models.alexnet().state_dict(), desk / "alexnet-owt-7be5be79.pth")
+    (desk / "imagenet_classes.txt").write_text("".join(f"class {i}\n" for i in range(1000)))
+    return desk
+
+
+@pytest.fixture
+def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(desk)
+    monkeypatch.setenv("ALEXNET_DATA", str(desk / "cifar"))
+    return desk
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, at_desk: Path, request: pytest.FixtureRequest) -> None:
+    words = shlex.split(command, comments=True)[1:]
+    if "TinyAlex.params" in words or "tiny.safetensors" in words:
+        (at_desk / "TinyAlex.params").write_bytes(
+            (request.getfixturevalue("test_data") / "TinyAlex.params").read_bytes()
+        )
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    assert left.value.code == 0
+
+
+def test_python(at_desk: Path) -> None:
+    (block,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert (at_desk / str(names["run"]) / "report.html").is_file()
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", README, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
