@@ -64,6 +64,27 @@ def digits() -> Recipe:
     )
 
 
+def photos() -> Recipe:
+    """TinyAlexNet on a folder of some hundred photographs, at 64 px, with a part held out to watch.
+
+    alexnet train photos --data FOLDER
+    """
+    base = tiny_cifar10()
+    return replace(
+        base,
+        name="photos",
+        data="photos",
+        image_px=64,
+        epochs=60,
+        batch_size=32,
+        val_fraction=0.1,
+        model=replace(base.model, dropout=0.3),
+        augment=AugmentConfig(crop_padding_px=8, flip=True),
+        optimizer=replace(base.optimizer, lr=0.02),
+        grad_clip_norm=1.0,  # few images make uneven batches
+    )
+
+
 def tutorial_tiny() -> Recipe:
     """The tutorial's first run: plain SGD on pixels in 0..1, weights as Gluon's Xavier, decay on biases too.
 
@@ -123,6 +144,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
     for make in (
         tiny_cifar10,
         tiny_cifar10_best,
+        photos,
         digits,
         tutorial_tiny,
         tutorial_tiny_momentum,

@@ -1,7 +1,9 @@
 """Turn finished run folders into a result that can be published.
 
     python benchmarks/record.py NAME RUN [RUN ...]     write benchmarks/results/NAME.json
-    python benchmarks/record.py --tables               make the tables in benchmarks/RESULTS.md and README.md anew
+    python benchmarks/record.py --tables               make the tables and pictures of the documents anew
+
+Runs of `benchmarks/tutorial_mxnet.py` lie beside them as benchmarks/results/mxnet-RECIPE-SEED.json.
 
 A result holds what one needs to believe and repeat it: the recipe and its command, the commit, versions and hardware,
 and the figures of every seed. All runs of one result share everything but the seed.
@@ -51,7 +53,10 @@ def record(name: str, runs: list[Path]) -> None:
             "test_top1_sd": statistics.stdev(top1) if len(top1) > 1 else None,
             "params": results[0]["params"],
             "runs": [
-                {**{key: result[key] for key in PER_RUN}, "train_loss": [round(row["train_loss"], 4) for row in history]}
+                {
+                    **{key: result[key] for key in PER_RUN},
+                    "train_loss": [round(row["train_loss"], 4) for row in history],
+                }
                 for result, history in zip(results, rows, strict=True)
             ],
         },
@@ -65,7 +70,54 @@ def tables() -> None:
         *(_line(json.loads(path.read_text()), path.stem) for path in sorted(RESULTS.glob("*.json")) if _is_run(path)),
     ]
     for path in (HERE / "RESULTS.md", HERE.parent / "README.md"):
-        _replace_block(path, "\n".join(lines))
+        _replace_block(path, "\n".join(lines), "results")
+    side_by_side()
+
+
+def side_by_side() -> None:
+    """The tutorial's loop in MXNet and ours: training loss by epoch, as a table and a picture."""
+    from alexnet.evaluation.report import style
+
+    rows = [
+        "| recipe | epoch | training loss, ours | training loss, MXNet | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    recipe_names = ("tutorial_tiny", "tutorial_tiny_momentum")
+    drawing = style.figure(800, 340)
+    for axes, name in zip(drawing.subplots(1, 2), recipe_names, strict=True):
+        ours = [run["train_loss"] for run in json.loads((RESULTS / f"{name}.json").read_text())["runs"]]
+        theirs = [
+            [row["train_loss"] for row in json.loads(path.read_text())["epochs"]]
+            for path in sorted(RESULTS.glob(f"mxnet-{name}-[0-9]*.json"))
+        ]
+        epochs = min(map(len, ours + theirs))
+        rows += [
+            f"| `{name}` | {epoch} | {_range(ours, epoch)} | {_range(theirs, epoch)} | {len(ours)}, {len(theirs)} |"
+            for epoch in (1, 2, 5, 10, 20, 50, 100)
+            if epoch <= epochs
+        ]
+        style.style_axes(axes, f"epoch ({name})", "training loss (nats)")
+        for curves, color, marker in ((ours, style.SERIES[0], "o"), (theirs, style.SERIES[1], "x")):
+            for losses in curves:
+                axes.plot(range(1, epochs + 1), losses[:epochs], color=color, marker=marker, markersize=4, alpha=0.8)
+        style.label_ends(
+            axes,
+            [
+                style.EndLabel(epochs, statistics.mean(run[epochs - 1] for run in ours), "ours", style.SERIES[0]),
+                style.EndLabel(epochs, statistics.mean(run[epochs - 1] for run in theirs), "MXNet", style.SERIES[1]),
+            ],
+        )
+    picture = HERE.parent / "docs" / "images" / "side-by-side.png"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_bytes(style.png(drawing))
+    rows += ["", "![Training loss by epoch, ours and MXNet's](images/side-by-side.png)"]
+    _replace_block(HERE.parent / "docs" / "tutorial.md", "\n".join(rows), "side by side")
+
+
+def _range(runs: list[list[float]], epoch: int) -> str:
+    values = [run[epoch - 1] for run in runs]
+    low, high = min(values), max(values)
+    return f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
 
 
 def _is_run(path: Path) -> bool:
@@ -83,14 +135,14 @@ def _line(result: dict[str, Any], name: str) -> str:
     )
 
 
-def _replace_block(path: Path, block: str) -> None:
+def _replace_block(path: Path, block: str, name: str) -> None:
     text = path.read_text()
     if path.parent == HERE:
         block = block.replace("](benchmarks/", "](")
-    begin, end = "<!-- results: begin (benchmarks/record.py --tables) -->", "<!-- results: end -->"
+    begin, end = f"<!-- {name}: begin (benchmarks/record.py --tables) -->", f"<!-- {name}: end -->"
     pattern = re.escape(begin) + ".*?" + re.escape(end)
     if not re.search(pattern, text, re.DOTALL):
-        sys.exit(f"{path} has no results block")
+        sys.exit(f"{path} has no block {name}")
     path.write_text(re.sub(pattern, lambda _: f"{begin}\n{block}\n{end}", text, flags=re.DOTALL))
 
 

@@ -34,7 +34,7 @@ def commands() -> list[str]:
 
 def draw(path: Path, seed: int, px: int = 32) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (px, px, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(100, 156, (px, px, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def finish(
     result = _result(recipe, model, runtime, rows, evaluation)
     _, values = folder.read_recipe()
     content = ReportContent(
-        title=f"{recipe.model.name} on {dataset.name}",
+        title=f"{recipe.model.name} on {Path(dataset.name).name}",
         facts=_facts(recipe, dataset, result, values["environment"]),
         command=repeat_command(values),
         parameters=result["params"],

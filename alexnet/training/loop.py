@@ -25,6 +25,7 @@ from alexnet.training import checkpoint
 from alexnet.training.folder import RunFolder
 from alexnet.training.optim import WeightAverage, build_optimizers, learning_rate, set_lr
 
+_FEW_STEPS = 100  # a network that made fewer is not yet stuck
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
 
 
@@ -244,6 +245,8 @@ class Trainer:
     def _check_learning(self) -> None:
         patience = self.recipe.stop_at_chance_epochs
         last = [row["train_loss"] for row in self.rows[-patience:]]
+        if self.epoch * self.steps < _FEW_STEPS:
+            return
         if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
             config = self.recipe.optimizer
             raise UserError(

@@ -160,8 +160,9 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
         run.run()
 
 
-def test_a_net_stuck_at_guessing_stops(tmp_path: Path) -> None:
+def test_a_net_stuck_at_guessing_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = recipe(epochs=9, optimizer=OptimizerConfig(lr=1e-12), stop_at_chance_epochs=3)
+    monkeypatch.setattr(training.loop, "_FEW_STEPS", 12)  # three epochs of four steps
     run = trainer(stuck, tmp_path / "a")
     for layer in run.model.modules():
         if isinstance(layer, torch.nn.Linear):
