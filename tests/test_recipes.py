@@ -21,6 +21,7 @@ from alexnet.config import (
 
 NAMES = {
     "digits",
+    "photos",
     "tutorial_tiny",
     "tutorial_tiny_momentum",
     "tiny_cifar10",
