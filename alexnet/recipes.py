@@ -44,7 +44,7 @@ def tiny_cifar10_best() -> Recipe:
     alexnet train tiny_cifar10_best --data cifar10
     """
     base = tiny_cifar10()
-    return replace(base, name="tiny_cifar10_best", epochs=60, augment=AugmentConfig(crop_padding_px=4, flip=True))
+    return replace(base, name="tiny_cifar10_best", epochs=100, augment=AugmentConfig(crop_padding_px=4, flip=True))
 
 
 def digits() -> Recipe:
