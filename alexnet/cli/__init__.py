@@ -35,14 +35,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         print(f"alexnet: {error}", file=sys.stderr)
         status = _WRONG_USE
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        if debug:
+            raise
+        print(f"alexnet: {error.filename or 'writing'}: {error.strerror or error}", file=sys.stderr)
+        status = _WRONG_USE
     except Interrupted as stop:
         print(f"alexnet: {stop}", file=sys.stderr)
         status = 128 + stop.signal
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     sys.exit(status)
 
 

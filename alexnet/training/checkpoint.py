@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,17 @@ class TrainingState:
 
 
 def save(path: Path, state: TrainingState) -> None:
-    """Write `state` to `path`; the file before it stays until this one is on disk."""
+    """Write `state` to `path`; the file before it stays until this one is on disk.
+
+    Raises:
+        OSError: it cannot be written; the disk may be full.
+    """
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as part:
-        torch.save({"format": _FORMAT, **vars(state)}, part)
+        try:
+            torch.save({"format": _FORMAT, **vars(state)}, part)
+        except RuntimeError as error:  # what torch makes of a failed write
+            raise OSError(errno.EIO, f"writing failed, the disk may be full ({error})", str(path)) from error
 
 
 def load(path: Path) -> TrainingState:
