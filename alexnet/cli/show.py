@@ -33,13 +33,29 @@ def json_object(values: Any, indent: int | None = 2) -> None:
 
 
 def mapping(values: Mapping[str, Any], as_json: bool) -> None:
-    """A line a key, or one JSON object."""
+    """A line a key that has a value, or one JSON object."""
     if as_json:
         json_object(values)
         return
     for key, value in values.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        line(f"{key.replace('_', ' ')}: {shown}")
+        if value not in (None, [], {}):
+            line(f"{key.replace('_', ' ')}: {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value))
+    if isinstance(value, dict):
+        nested = any(isinstance(inner, dict) for inner in value.values())
+        parts = [
+            f"{key}: {_in_words(inner)}" if nested else f"{key} {_in_words(inner)}" for key, inner in value.items()
+        ]
+        return "".join(f"\n  {part}" for part in parts) if nested else ", ".join(parts)
+    return str(value)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
