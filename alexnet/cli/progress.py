@@ -60,21 +60,32 @@ class _LiveBar(_Lines):
         )
         self._bar = Bar(*columns, console=console, transient=True)
         self._task: TaskID | None = None
+        self._reading = console.status("")
+
+    def on_load(self, done: int, total: int) -> None:
+        self._reading.update(f"reading images: {done:,} of {total:,}")
+        self._reading.start()
+
+    def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
+        self._reading.stop()
+        super().on_start(folder, recipe, dataset, model)
 
     def on_progress(self, progress: Progress) -> None:
+        state: dict[str, Any] = {
+            "total": progress.epochs * progress.steps,
+            "completed": progress.epoch * progress.steps + progress.step,
+            "epoch": f"{min(progress.epoch + 1, progress.epochs)}/{progress.epochs}",
+            "loss": progress.loss,
+            "images_per_s": progress.images_per_s,
+        }
         if self._task is None:
+            self._task = self._bar.add_task("", **state)
             self._bar.start()
-            self._task = self._bar.add_task("", epoch="", loss=0.0, images_per_s=0.0)
-        self._bar.update(
-            self._task,
-            total=progress.epochs * progress.steps,
-            completed=progress.epoch * progress.steps + progress.step,
-            epoch=f"{min(progress.epoch + 1, progress.epochs)}/{progress.epochs}",
-            loss=progress.loss,
-            images_per_s=progress.images_per_s,
-        )
+        else:
+            self._bar.update(self._task, **state)
 
     def on_end(self) -> None:
+        self._reading.stop()
         self._bar.stop()
 
 
@@ -103,6 +114,10 @@ class _TensorBoard(Observer):
 class _Several(Observer):
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+
+    def on_load(self, done: int, total: int) -> None:
+        for observer in self._observers:
+            observer.on_load(done, total)
 
     def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
         for observer in self._observers:

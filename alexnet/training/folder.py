@@ -90,22 +90,30 @@ def new_run(out: str | os.PathLike[str] | None, recipe: Recipe, *, overwrite: bo
     Raises:
         UserError: `out` exists and is not empty, and `overwrite` is not set, or it cannot be written.
     """
+    refuse_to_lose(out, overwrite=overwrite)
     path = Path(out) if out is not None else _default_path(recipe)
     folder = RunFolder(path)
     try:
-        if path.exists() and not path.is_dir():
-            raise UserError(f"--out {path} is a file: name a folder")
-        if path.is_dir() and any(path.iterdir()):
-            if not overwrite:
-                raise UserError(
-                    f"{path} is not empty: continue that run with `alexnet train --resume {path}`, "
-                    "replace it with --overwrite, or name another --out"
-                )
+        if overwrite:
             _remove_run(folder)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
     return folder
+
+
+def refuse_to_lose(out: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
+    """Raise `UserError` where a run at `out` would hide or replace what is there without being told to."""
+    if out is None or not os.path.lexists(out):
+        return
+    path = Path(out)
+    if not path.is_dir():
+        raise UserError(f"--out {path} is a file: name a folder")
+    if any(path.iterdir()) and not overwrite:
+        raise UserError(
+            f"{path} is not empty: continue that run with `alexnet train --resume {path}`, "
+            "replace it with --overwrite, or name another --out"
+        )
 
 
 def _default_path(recipe: Recipe) -> Path:

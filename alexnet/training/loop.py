@@ -48,6 +48,9 @@ class Progress:
 class Observer:
     """Told what happens in a run; each method may be overridden. Called about twice a second, never per step."""
 
+    def on_load(self, done: int, total: int) -> None:
+        """So many image files are decoded; not called where they were before."""
+
     def on_start(self, folder: RunFolder, recipe: Recipe, dataset: Dataset, model: nn.Module) -> None:
         """Training is about to begin, or to go on."""
 
@@ -58,7 +61,7 @@ class Observer:
         """An epoch was finished; `row` is its line of metrics.jsonl."""
 
     def on_end(self) -> None:
-        """Training is over, whatever the reason."""
+        """The run is over, whatever the reason."""
 
 
 class Trainer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from alexnet.data import load as load_data
 from alexnet.data.loader import seed_for
 from alexnet.training import checkpoint
 from alexnet.training.finish import finish
-from alexnet.training.folder import RunFolder, new_run, write_recipe
+from alexnet.training.folder import RunFolder, new_run, refuse_to_lose, write_recipe
 from alexnet.training.loop import Observer, Trainer
 
 FileName = str | os.PathLike[str]
@@ -50,15 +52,17 @@ def train(
         UserError: recipe, data and network do not fit together, or training failed; the message says what to do.
         Interrupted: Ctrl-C or SIGTERM; `resume` continues.
     """
+    refuse_to_lose(out, overwrite=overwrite)
     runtime = runtimes.start(recipe.device, recipe.precision, recipe.threads)
     recipe = replace(recipe, data=_absolute(data or recipe.data))
-    dataset = _load(recipe, root)
-    model, card = _build(recipe, dataset)
-    folder = new_run(out, recipe, overwrite=overwrite)
-    write_recipe(folder, _describe(recipe, dataset, card, root, runtimes.environment(runtime)))
-    folder.write_metrics([])
-    trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, observer or Observer())
-    return _run(trainer, dataset, model, card)
+    with _watched(observer) as watching:
+        dataset = _load(recipe, root, watching)
+        model, card = _build(recipe, dataset)
+        folder = new_run(out, recipe, overwrite=overwrite)
+        write_recipe(folder, _describe(recipe, dataset, card, root, runtimes.environment(runtime)))
+        folder.write_metrics([])
+        trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
+        return _run(trainer, dataset, model, card)
 
 
 def resume(run: FileName, *, observer: Observer | None = None) -> Path:
@@ -80,29 +84,37 @@ def resume(run: FileName, *, observer: Observer | None = None) -> Path:
     recipe, values = folder.read_recipe()
     if folder.result.is_file():
         return folder.path
-    runtime = runtimes.start(recipe.device, values["environment"]["precision"], values["environment"]["threads"])
-    dataset = _load(recipe, values["data"]["root"])
-    if _fingerprint(dataset) != values["data"]["fingerprint"]:
-        raise UserError(
-            f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
-            "or start a new run"
-        )
-    model, card = _build(recipe, dataset)
-    trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, observer or Observer())
-    if folder.checkpoint.is_file():
-        trainer.restore(checkpoint.load(folder.checkpoint))
-    else:  # killed within the first epoch: begin again
-        folder.write_metrics([])
-    return _run(trainer, dataset, model, card)
+    began = values["environment"]
+    runtime = runtimes.start(began["device"], began["precision"], began["threads"])
+    with _watched(observer) as watching:
+        dataset = _load(recipe, values["data"]["root"], watching)
+        if _fingerprint(dataset) != values["data"]["fingerprint"]:
+            raise UserError(
+                f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
+                "or start a new run"
+            )
+        model, card = _build(recipe, dataset)
+        trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
+        if folder.checkpoint.is_file():
+            trainer.restore(checkpoint.load(folder.checkpoint))
+        else:  # killed within the first epoch: begin again
+            folder.write_metrics([])
+        return _run(trainer, dataset, model, card)
+
+
+@contextmanager
+def _watched(observer: Observer | None) -> Iterator[Observer]:
+    watching = observer or Observer()
+    try:
+        yield watching
+    finally:
+        watching.on_end()
 
 
 def _run(trainer: Trainer, dataset: Dataset, model: models.ConvNet, card: ModelCard) -> Path:
     folder, recipe = trainer.folder, trainer.recipe
     trainer.observer.on_start(folder, recipe, dataset, model)
-    try:
-        rows = trainer.run()
-    finally:
-        trainer.observer.on_end()
+    rows = trainer.run()
     finish(folder, recipe, dataset, model, card, trainer.runtime, rows)
     return folder.path
 
@@ -112,13 +124,14 @@ def _absolute(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
-def _load(recipe: Recipe, root: FileName | None) -> Dataset:
+def _load(recipe: Recipe, root: FileName | None, observer: Observer) -> Dataset:
     return load_data(
         recipe.data,
         root=root,
         image_px=recipe.image_px,
         default_px=models.facts(recipe.model.name).native_px,
         val_fraction=recipe.val_fraction,
+        on_progress=observer.on_load,
     )
 
 
