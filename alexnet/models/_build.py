@@ -38,12 +38,15 @@ def named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
 class ConvNet(nn.Module):
     """Convolutional `features`, then a dense `classifier`.
 
-    Subclasses build both; `features` maps [N, in_channels, image_px, image_px] to maps, and `classifier` the
-    flattened maps (in C, H, W order) to [N, num_classes] scores.
+    Args:
+        features: turns [N, in_channels, image_px, image_px] into maps.
+        classifier: turns the flattened maps, in C, H, W order, into [N, num_classes] scores.
     """
 
-    features: nn.Sequential
-    classifier: nn.Sequential
+    def __init__(self, features: nn.Sequential, classifier: nn.Sequential) -> None:
+        super().__init__()
+        self.features = features
+        self.classifier = classifier
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Class scores [N, K], before softmax."""

@@ -20,65 +20,6 @@ def _response_norm(name: str) -> tuple[str, nn.Module]:
     return name, nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
 
 
-class AlexNet(ConvNet):
-    """The tutorial's single tower; see `alexnet`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
-    ) -> None:
-        super().__init__()
-        # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
-        self.features = named(
-            [
-                ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)),
-                _pool("pool1"),
-                ("act1", activation_layer(activation)),
-                ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2)),
-                _pool("pool2"),
-                ("act2", activation_layer(activation)),
-                ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
-                ("act3", activation_layer(activation)),
-                ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1)),
-                ("act4", activation_layer(activation)),
-                ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
-                _pool("pool5"),
-                ("act5", activation_layer(activation)),
-            ]
-        )
-        side = check_size("alexnet", self.features, image_px)
-        self.classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
-
-
-class AlexNet2012(ConvNet):
-    """The paper's network, both of its halves; see `alexnet_2012`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
-    ) -> None:
-        super().__init__()
-        self.features = named(
-            [
-                ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=2)),
-                ("act1", activation_layer(activation)),
-                _response_norm("norm1"),
-                _pool("pool1"),
-                ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
-                ("act2", activation_layer(activation)),
-                _response_norm("norm2"),
-                _pool("pool2"),
-                ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
-                ("act3", activation_layer(activation)),
-                ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)),
-                ("act4", activation_layer(activation)),
-                ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)),
-                _pool("pool5"),
-                ("act5", activation_layer(activation)),
-            ]
-        )
-        side = check_size("alexnet_2012", self.features, image_px)
-        self.classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
-
-
 def _dense_layers(inputs: int, num_classes: int, dropout: float, activation: Activation) -> nn.Sequential:
     """fc6 to fc8, dropout on the outputs of the two hidden layers (Krizhevsky 2012, 4.2)."""
     return named(
@@ -92,45 +33,6 @@ def _dense_layers(inputs: int, num_classes: int, dropout: float, activation: Act
             ("fc8", nn.Linear(4096, num_classes)),
         ]
     )
-
-
-class AlexNetOWT(ConvNet):
-    """The net of "One weird trick"; see `alexnet_owt`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
-    ) -> None:
-        super().__init__()
-        self.features = named(
-            [
-                ("conv1", nn.Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)),
-                _pool("pool1"),
-                ("act1", activation_layer(activation)),
-                ("conv2", nn.Conv2d(64, 192, kernel_size=5, padding=2)),
-                _pool("pool2"),
-                ("act2", activation_layer(activation)),
-                ("conv3", nn.Conv2d(192, 384, kernel_size=3, padding=1)),
-                ("act3", activation_layer(activation)),
-                ("conv4", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
-                ("act4", activation_layer(activation)),
-                ("conv5", nn.Conv2d(256, 256, kernel_size=3, padding=1)),
-                _pool("pool5"),
-                ("act5", activation_layer(activation)),
-                ("avgpool", nn.AdaptiveAvgPool2d(6)),
-            ]
-        )
-        check_size("alexnet_owt", self.features, image_px)
-        self.classifier = named(
-            [
-                ("drop5", nn.Dropout(dropout)),
-                ("fc6", nn.Linear(256 * 6 * 6, 4096)),
-                ("act6", activation_layer(activation)),
-                ("drop6", nn.Dropout(dropout)),
-                ("fc7", nn.Linear(4096, 4096)),
-                ("act7", activation_layer(activation)),
-                ("fc8", nn.Linear(4096, num_classes)),
-            ]
-        )
 
 
 @register(
@@ -164,7 +66,27 @@ def alexnet(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    return AlexNet(num_classes, in_channels, image_px, dropout, activation)
+    # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
+    features = named(
+        [
+            ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)),
+            _pool("pool1"),
+            ("act1", activation_layer(activation)),
+            ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2)),
+            _pool("pool2"),
+            ("act2", activation_layer(activation)),
+            ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
+            ("act3", activation_layer(activation)),
+            ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1)),
+            ("act4", activation_layer(activation)),
+            ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
+            _pool("pool5"),
+            ("act5", activation_layer(activation)),
+        ]
+    )
+    side = check_size("alexnet", features, image_px)
+    classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
+    return ConvNet(features, classifier)
 
 
 @register(
@@ -201,7 +123,28 @@ def alexnet_2012(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    return AlexNet2012(num_classes, in_channels, image_px, dropout, activation)
+    features = named(
+        [
+            ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=2)),
+            ("act1", activation_layer(activation)),
+            _response_norm("norm1"),
+            _pool("pool1"),
+            ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
+            ("act2", activation_layer(activation)),
+            _response_norm("norm2"),
+            _pool("pool2"),
+            ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
+            ("act3", activation_layer(activation)),
+            ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)),
+            ("act4", activation_layer(activation)),
+            ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)),
+            _pool("pool5"),
+            ("act5", activation_layer(activation)),
+        ]
+    )
+    side = check_size("alexnet_2012", features, image_px)
+    classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
+    return ConvNet(features, classifier)
 
 
 @register(
@@ -235,4 +178,34 @@ def alexnet_owt(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    return AlexNetOWT(num_classes, in_channels, image_px, dropout, activation)
+    features = named(
+        [
+            ("conv1", nn.Conv2d(in_channels, 64, kernel_size=11, stride=4, padding=2)),
+            _pool("pool1"),
+            ("act1", activation_layer(activation)),
+            ("conv2", nn.Conv2d(64, 192, kernel_size=5, padding=2)),
+            _pool("pool2"),
+            ("act2", activation_layer(activation)),
+            ("conv3", nn.Conv2d(192, 384, kernel_size=3, padding=1)),
+            ("act3", activation_layer(activation)),
+            ("conv4", nn.Conv2d(384, 256, kernel_size=3, padding=1)),
+            ("act4", activation_layer(activation)),
+            ("conv5", nn.Conv2d(256, 256, kernel_size=3, padding=1)),
+            _pool("pool5"),
+            ("act5", activation_layer(activation)),
+            ("avgpool", nn.AdaptiveAvgPool2d(6)),
+        ]
+    )
+    check_size("alexnet_owt", features, image_px)
+    classifier = named(
+        [
+            ("drop5", nn.Dropout(dropout)),
+            ("fc6", nn.Linear(256 * 6 * 6, 4096)),
+            ("act6", activation_layer(activation)),
+            ("drop6", nn.Dropout(dropout)),
+            ("fc7", nn.Linear(4096, 4096)),
+            ("act7", activation_layer(activation)),
+            ("fc8", nn.Linear(4096, num_classes)),
+        ]
+    )
+    return ConvNet(features, classifier)

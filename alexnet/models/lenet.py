@@ -8,37 +8,6 @@ from alexnet.config import Activation
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 
 
-class LeNet(ConvNet):
-    """Two convolutions and three dense layers; see `lenet`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
-    ) -> None:
-        super().__init__()
-        self.features = named(
-            [
-                ("conv1", nn.Conv2d(in_channels, 6, kernel_size=5)),
-                ("pool1", nn.MaxPool2d(kernel_size=2, stride=2)),
-                ("act1", activation_layer(activation)),
-                ("conv2", nn.Conv2d(6, 16, kernel_size=5)),
-                ("pool2", nn.MaxPool2d(kernel_size=2, stride=2)),
-                ("act2", activation_layer(activation)),
-            ]
-        )
-        side = check_size("lenet", self.features, image_px)
-        self.classifier = named(
-            [
-                ("fc3", nn.Linear(16 * side * side, 120)),
-                ("act3", activation_layer(activation)),
-                ("drop3", nn.Dropout(dropout)),
-                ("fc4", nn.Linear(120, 84)),
-                ("act4", activation_layer(activation)),
-                ("drop4", nn.Dropout(dropout)),
-                ("fc5", nn.Linear(84, num_classes)),
-            ]
-        )
-
-
 @register(
     ModelFacts(
         native_px=28,
@@ -70,4 +39,26 @@ def lenet(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    return LeNet(num_classes, in_channels, image_px, dropout, activation)
+    features = named(
+        [
+            ("conv1", nn.Conv2d(in_channels, 6, kernel_size=5)),
+            ("pool1", nn.MaxPool2d(kernel_size=2, stride=2)),
+            ("act1", activation_layer(activation)),
+            ("conv2", nn.Conv2d(6, 16, kernel_size=5)),
+            ("pool2", nn.MaxPool2d(kernel_size=2, stride=2)),
+            ("act2", activation_layer(activation)),
+        ]
+    )
+    side = check_size("lenet", features, image_px)
+    classifier = named(
+        [
+            ("fc3", nn.Linear(16 * side * side, 120)),
+            ("act3", activation_layer(activation)),
+            ("drop3", nn.Dropout(dropout)),
+            ("fc4", nn.Linear(120, 84)),
+            ("act4", activation_layer(activation)),
+            ("drop4", nn.Dropout(dropout)),
+            ("fc5", nn.Linear(84, num_classes)),
+        ]
+    )
+    return ConvNet(features, classifier)

@@ -8,40 +8,6 @@ from alexnet.config import Activation
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 
 
-class TinyAlexNet(ConvNet):
-    """Three convolutions and three dense layers; see `tiny_alexnet`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_px: int, dropout: float, activation: Activation
-    ) -> None:
-        super().__init__()
-        # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
-        self.features = named(
-            [
-                ("conv1", nn.Conv2d(in_channels, 32, kernel_size=5, padding=2)),
-                ("pool1", nn.MaxPool2d(kernel_size=2, stride=2)),
-                ("act1", activation_layer(activation)),
-                ("conv2", nn.Conv2d(32, 32, kernel_size=3, padding=1)),
-                ("act2", activation_layer(activation)),
-                ("conv3", nn.Conv2d(32, 32, kernel_size=3, padding=1)),
-                ("pool3", nn.MaxPool2d(kernel_size=2, stride=2)),
-                ("act3", activation_layer(activation)),
-            ]
-        )
-        side = check_size("tiny_alexnet", self.features, image_px)
-        self.classifier = named(
-            [
-                ("fc4", nn.Linear(32 * side * side, 256)),
-                ("act4", activation_layer(activation)),
-                ("drop4", nn.Dropout(dropout)),
-                ("fc5", nn.Linear(256, 256)),
-                ("act5", activation_layer(activation)),
-                ("drop5", nn.Dropout(dropout)),
-                ("fc6", nn.Linear(256, num_classes)),
-            ]
-        )
-
-
 @register(
     ModelFacts(
         native_px=32,
@@ -73,4 +39,29 @@ def tiny_alexnet(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    return TinyAlexNet(num_classes, in_channels, image_px, dropout, activation)
+    # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
+    features = named(
+        [
+            ("conv1", nn.Conv2d(in_channels, 32, kernel_size=5, padding=2)),
+            ("pool1", nn.MaxPool2d(kernel_size=2, stride=2)),
+            ("act1", activation_layer(activation)),
+            ("conv2", nn.Conv2d(32, 32, kernel_size=3, padding=1)),
+            ("act2", activation_layer(activation)),
+            ("conv3", nn.Conv2d(32, 32, kernel_size=3, padding=1)),
+            ("pool3", nn.MaxPool2d(kernel_size=2, stride=2)),
+            ("act3", activation_layer(activation)),
+        ]
+    )
+    side = check_size("tiny_alexnet", features, image_px)
+    classifier = named(
+        [
+            ("fc4", nn.Linear(32 * side * side, 256)),
+            ("act4", activation_layer(activation)),
+            ("drop4", nn.Dropout(dropout)),
+            ("fc5", nn.Linear(256, 256)),
+            ("act5", activation_layer(activation)),
+            ("drop5", nn.Dropout(dropout)),
+            ("fc6", nn.Linear(256, num_classes)),
+        ]
+    )
+    return ConvNet(features, classifier)
