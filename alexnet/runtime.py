@@ -141,7 +141,7 @@ def environment(runtime: Runtime) -> dict[str, object]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "cpus": _usable_cpus(),
         "gpu": torch.cuda.get_device_name(runtime.device) if cuda else None,

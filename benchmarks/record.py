@@ -24,6 +24,7 @@ from alexnet.files import write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+ENVIRONMENT = ("alexnet", "python", "torch", "numpy", "cpu", "cpus", "gpu", "device", "precision", "threads")
 PER_RUN = ("seed", "test_top1", "test_top5", "test_loss", "n_test", "train_s", "images_per_s")
 
 
@@ -46,7 +47,7 @@ def record(name: str, runs: list[Path]) -> None:
             "command": " ".join(["alexnet train", recipe.name, "--data SRC --seed S", *flags]),
             "recipe": shared[0],
             "data": {k: values[0]["data"][k] for k in ("n_train", "n_val", "fingerprint")},
-            "environment": values[0]["environment"],
+            "environment": {key: values[0]["environment"][key] for key in ENVIRONMENT},
             "commits": sorted({v["environment"]["commit"] or "unknown" for v in values}),
             "n": len(runs),
             "test_top1_mean": statistics.mean(top1),
