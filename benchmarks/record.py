@@ -36,6 +36,9 @@ def record(name: str, runs: list[Path]) -> None:
     fingerprints = {(v["data"]["n_train"], v["data"]["fingerprint"]) for v in values}
     if len(fingerprints) > 1:
         sys.exit("the runs saw different images")
+    unfinished = [str(run) for run in runs if not (run / "result.json").exists()]
+    if unfinished:
+        sys.exit(f"not finished: {', '.join(unfinished)}")
     results = [json.loads((run / "result.json").read_text()) for run in runs]
     rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
     top1 = [result["test_top1"] for result in results]

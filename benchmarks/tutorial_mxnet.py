@@ -23,7 +23,6 @@ import argparse
 import json
 import os
 import platform
-import shlex
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +153,8 @@ def main() -> None:
     optimizer = {"learning_rate": settings.lr, "wd": settings.wd, "momentum": settings.momentum}
     trainer = gluon.Trainer(net.collect_params(), "sgd", optimizer)
     result = {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": f"python benchmarks/tutorial_mxnet.py --data DATA --recipe {arguments.recipe} --seed {arguments.seed} "
+        f"--epochs {epochs} --out OUT",
         "recipe": arguments.recipe,
         "settings": asdict(settings) | {"epochs": epochs},
         "seed": arguments.seed,
