@@ -62,8 +62,8 @@ def start(device: str = "auto", precision: Precision = "auto", threads: int | No
 def _keep_freed_memory() -> None:
     """Have glibc keep large freed blocks for the next step, and torch take them as huge pages.
 
-    Otherwise each step of a small network asks the kernel for the same 30 MB anew: 7,000 page faults a step of 128
-    images, a quarter of the time. Elsewhere than on Linux with glibc this does nothing.
+    Otherwise each step of a small network asks the kernel for the same memory anew, thousands of page faults a
+    step, and waits for them. Elsewhere than on Linux with glibc this does nothing.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it first takes memory
     with contextlib.suppress(OSError, AttributeError):

@@ -153,8 +153,8 @@ def main() -> None:
     optimizer = {"learning_rate": settings.lr, "wd": settings.wd, "momentum": settings.momentum}
     trainer = gluon.Trainer(net.collect_params(), "sgd", optimizer)
     result = {
-        "command": f"python benchmarks/tutorial_mxnet.py --data DATA --recipe {arguments.recipe} --seed {arguments.seed} "
-        f"--epochs {epochs} --out OUT",
+        "command": f"python benchmarks/tutorial_mxnet.py --data DATA --recipe {arguments.recipe} "
+        f"--seed {arguments.seed} --epochs {epochs} --out OUT",
         "recipe": arguments.recipe,
         "settings": asdict(settings) | {"epochs": epochs},
         "seed": arguments.seed,
