@@ -32,25 +32,28 @@ def commands() -> list[str]:
     return found
 
 
-def draw(path: Path, seed: int, px: int = 32) -> None:
+def draw(path: Path, label: int, seed: int, px: int = 32) -> None:
+    """An image whose colour tells its class, so that a network has something to learn."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(100, 156, (px, px, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+    rng = np.random.default_rng(seed)
+    colour = np.random.default_rng(1000 + label).integers(30, 226, 3)
+    pixels = colour + rng.integers(-25, 26, (px, px, 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all the files the README speaks of."""
     desk = tmp_path_factory.mktemp("desk")
-    for kind in ("cat", "dog"):
+    for label, kind in enumerate(("cat", "dog")):
         for i in range(20):
-            draw(desk / "pets" / kind / f"{i:04}.jpg", i, px=60 + i)
-    draw(desk / "new" / "1.jpg", 1, px=300)
-    draw(desk / "cat.jpg", 2, px=200)
+            draw(desk / "pets" / kind / f"{i:04}.jpg", label, seed=i, px=60 + i)
+    draw(desk / "new" / "1.jpg", label=0, seed=1, px=300)
+    draw(desk / "cat.jpg", label=0, seed=2, px=200)
     for split, count in (("train", 4), ("test", 2)):
         for label, name in enumerate(CIFAR10):
             for i in range(count):
-                draw(desk / "cifar" / split / name / f"{i}.png", 10 * label + i)
+                draw(desk / "cifar" / split / name / f"{i}.png", label, seed=10 * label + i)
     torch.save(torchvision.models.alexnet().state_dict(), desk / "alexnet-owt-7be5be79.pth")
     (desk / "imagenet_classes.txt").write_text("".join(f"class {i}\n" for i in range(1000)))
     return desk
