@@ -39,7 +39,7 @@ def tiny_cifar10() -> Recipe:
 
 
 def tiny_cifar10_best() -> Recipe:
-    """TinyAlexNet as good as it gets in about a quarter of an hour on two cores.
+    """TinyAlexNet as good as it gets in about twenty minutes on two cores.
 
     alexnet train tiny_cifar10_best --data cifar10
     """

@@ -1,12 +1,13 @@
 """Turn finished run folders into a result that can be published.
 
     python benchmarks/record.py NAME RUN [RUN ...]     write benchmarks/results/NAME.json
+    python benchmarks/record.py --weights FILE DATA    measure the tutorial's own weights on a folder of CIFAR-10
     python benchmarks/record.py --tables               make the tables and pictures of the documents anew
 
 Runs of `benchmarks/tutorial_mxnet.py` lie beside them as benchmarks/results/mxnet-RECIPE-SEED.json.
 
 A result holds what one needs to believe and repeat it: the recipe and its command, the commit, versions and hardware,
-and the figures of every seed. All runs of one result share everything but the seed.
+and the figures of every seed. All runs of one result share everything but the seed and the number of threads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import re
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,13 @@ from alexnet.files import write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-ENVIRONMENT = ("alexnet", "python", "torch", "numpy", "cpu", "cpus", "gpu", "device", "precision", "threads")
+ENVIRONMENT = ("alexnet", "python", "torch", "numpy", "cpu", "gpu", "device", "precision")
 PER_RUN = ("seed", "test_top1", "test_top5", "test_loss", "n_test", "train_s", "images_per_s")
 
 
 def record(name: str, runs: list[Path]) -> None:
     values = [json.loads((run / "recipe.json").read_text()) for run in runs]
-    shared = [{**v["recipe"], "seed": None, "data": None} for v in values]
+    shared = [{**v["recipe"], "seed": None, "data": None, "threads": None} for v in values]
     if any(other != shared[0] for other in shared):
         sys.exit("the runs differ in more than their seed")
     fingerprints = {(v["data"]["n_train"], v["data"]["fingerprint"]) for v in values}
@@ -43,7 +45,7 @@ def record(name: str, runs: list[Path]) -> None:
     rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
     top1 = [result["test_top1"] for result in results]
     recipe = from_dict(Recipe, values[0]["recipe"])
-    flags = [flag for flag in recipes.overrides(recipe) if not flag.startswith("--seed")]
+    flags = recipes.overrides(replace(recipe, seed=recipes.get(recipe.name).seed, threads=None))
     write_json(
         RESULTS / f"{name}.json",
         {
@@ -59,10 +61,34 @@ def record(name: str, runs: list[Path]) -> None:
             "runs": [
                 {
                     **{key: result[key] for key in PER_RUN},
+                    "threads": v["environment"]["threads"],
                     "train_loss": [round(row["train_loss"], 4) for row in history],
                 }
-                for result, history in zip(results, rows, strict=True)
+                for v, result, history in zip(values, results, rows, strict=True)
             ],
+        },
+    )
+
+
+def published_weights(file: str, data: str) -> None:
+    """The tutorial's weights, converted and evaluated in fp32 from one view."""
+    from alexnet import runtime, weights
+    from alexnet.data import class_names
+    from alexnet.evaluation import Classifier
+
+    model, card = weights.convert(file, "tiny_alexnet", class_names("cifar10"))
+    where = runtime.start(precision="fp32")
+    evaluation = Classifier(model, card, where).evaluate(data).to_json()
+    environment = runtime.environment(where)
+    write_json(
+        RESULTS / "published_weights.json",
+        {
+            "command": "alexnet convert TinyAlex.params tiny.safetensors --model tiny_alexnet --classes cifar10 && "
+            "alexnet evaluate tiny.safetensors --data SRC --json",
+            "weights": card.source,
+            "environment": {key: environment[key] for key in ENVIRONMENT},
+            "commits": [environment["commit"]],
+            **{key: evaluation[key] for key in ("n", "top1", "top1_interval", "top5", "loss", "ece")},
         },
     )
 
@@ -130,12 +156,12 @@ def _is_run(path: Path) -> bool:
 
 def _line(result: dict[str, Any], name: str) -> str:
     spread = f" ± {result['test_top1_sd']:.4f}" if result["test_top1_sd"] is not None else ""
-    minutes = statistics.median(run["train_s"] for run in result["runs"]) / 60
-    environment = result["environment"]
+    threads = max(run["threads"] for run in result["runs"])
+    minutes = statistics.median(run["train_s"] for run in result["runs"] if run["threads"] == threads) / 60
     return (
         f"| [`{name}`](benchmarks/results/{name}.json) | {result['recipe']['model']['name']} | "
         f"{result['recipe']['epochs']} | {result['test_top1_mean']:.4f}{spread} | {result['n']} | "
-        f"{minutes:.1f} min, {environment['threads']} threads, {environment['precision']} |"
+        f"{minutes:.1f} min, {threads} thread{'s' if threads > 1 else ''}, {result['environment']['precision']} |"
     )
 
 
@@ -154,6 +180,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--tables"]:
             tables()
+        case ["--weights", file, data]:
+            published_weights(file, data)
         case [name, *runs] if runs and not name.startswith("-"):
             record(name, [Path(run) for run in runs])
         case _:
