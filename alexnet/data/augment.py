@@ -9,24 +9,33 @@ from torch import Tensor
 from alexnet.config import Preprocessing
 
 
-def random_crop(x_NHWC: Tensor, top_N: Tensor, left_N: Tensor, padding_px: int) -> Tensor:
-    """Cut each image out of its zero-padded self, at its own place; the size stays.
+def crop_places(side_px: int, padding_px: int, image_px: int) -> int:
+    """Rows (and columns) at which a crop of `image_px` can begin in an image of `side_px` with its border."""
+    return side_px + 2 * padding_px - image_px + 1
+
+
+def random_crop(
+    x_NHWC: Tensor, top_N: Tensor, left_N: Tensor, padding_px: int, image_px: int | None = None
+) -> Tensor:
+    """Cut each image out of its zero-padded self, at its own place.
 
     Args:
         x_NHWC: uint8 [N, H, W, C], contiguous.
-        top_N: int64 [N], first row of each crop in the padded image, in 0..2*padding_px.
+        top_N: int64 [N], first row of each crop in the padded image, below `crop_places`.
         left_N: int64 [N], first column likewise.
         padding_px: width of the black border.
+        image_px: side of the crops; None: the size stays.
     """
     N, H, W, C = x_NHWC.shape
+    h, w = (H, W) if image_px is None else (image_px, image_px)
     padded = F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
     per_image, per_row, per_pixel, _ = padded.stride()
-    places = 2 * padding_px + 1
-    # All windows as one strided view: picking one an image copies rows of W * C bytes, not single pixels.
+    places = crop_places(H, padding_px, h), crop_places(W, padding_px, w)
+    # All windows as one strided view: picking one an image copies rows of w * C bytes, not single pixels.
     windows = padded.as_strided(
-        (N, places, places, H, W * C), (per_image, per_row, per_pixel, per_row, 1), padded.storage_offset()
+        (N, *places, h, w * C), (per_image, per_row, per_pixel, per_row, 1), padded.storage_offset()
     )
-    return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, H, W, C)
+    return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, h, w, C)
 
 
 def flip(x_NHWC: Tensor, mirrored_N: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from alexnet.config import AugmentConfig, Preprocessing
-from alexnet.data.augment import Normalizer, flip, random_crop
+from alexnet.data.augment import Normalizer, crop_places, flip, random_crop
 from alexnet.data.dataset import Images
 
 
@@ -29,11 +30,28 @@ class EpochPlan:
     mirrored_N: Tensor | None
 
 
+def draw_plan(
+    n_images: int, augment: AugmentConfig, places: int, seed: int, epoch: int, device: torch.device
+) -> EpochPlan:
+    """Draw order, crops and flips of one epoch; `places` as `augment.crop_places` counts them."""
+    generator = torch.Generator().manual_seed(seed_for(seed, "epoch", epoch))
+    order_N = torch.randperm(n_images, generator=generator)
+    corners_2N = torch.randint(places, (2, n_images), generator=generator)
+    mirrored_N = torch.rand(n_images, generator=generator) < 0.5
+    top_N, left_N = corners_2N.to(device)
+    return EpochPlan(
+        order_N=order_N.to(device),
+        top_N=top_N if places > 1 else None,
+        left_N=left_N if places > 1 else None,
+        mirrored_N=mirrored_N.to(device) if augment.flip else None,
+    )
+
+
 class Loader:
     """Batches of `images`, moved to the device once.
 
     Args:
-        images: the split; it stays where it is if it is on `device` already.
+        images: the split, as large as the network's input or larger; it stays where it is if it is on `device`.
         preprocessing: how pixels become the network's input.
         device: where batches are made.
         dtype: number type of the batches.
@@ -52,6 +70,8 @@ class Loader:
         self._labels_N = images.labels_N.to(device)
         self._augment = augment or AugmentConfig()
         self._device = device
+        self._image_px = preprocessing.image_px
+        self._places = crop_places(images.pixels_NHWC.shape[1], self._augment.crop_padding_px, self._image_px)
         self._normalize = Normalizer(preprocessing, device, dtype)
 
     def __len__(self) -> int:
@@ -59,18 +79,7 @@ class Loader:
 
     def plan(self, seed: int, epoch: int) -> EpochPlan:
         """Draw order, crops and flips of one epoch."""
-        generator = torch.Generator().manual_seed(seed_for(seed, "epoch", epoch))
-        N, padding_px = len(self), self._augment.crop_padding_px
-        order_N = torch.randperm(N, generator=generator)
-        corners_2N = torch.randint(2 * padding_px + 1, (2, N), generator=generator)
-        mirrored_N = torch.rand(N, generator=generator) < 0.5
-        top_N, left_N = corners_2N.to(self._device)
-        return EpochPlan(
-            order_N=order_N.to(self._device),
-            top_N=top_N if padding_px else None,
-            left_N=left_N if padding_px else None,
-            mirrored_N=mirrored_N.to(self._device) if self._augment.flip else None,
-        )
+        return draw_plan(len(self), self._augment, self._places, seed, epoch, self._device)
 
     def batch(self, plan: EpochPlan, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images `start` to `stop` of the plan's order: input [N, C, H, W] and labels [N]."""
@@ -78,7 +87,14 @@ class Loader:
         chosen_N = plan.order_N[part]
         x_NHWC = self._pixels_NHWC.index_select(0, chosen_N)
         if plan.top_N is not None and plan.left_N is not None:
-            x_NHWC = random_crop(x_NHWC, plan.top_N[part], plan.left_N[part], self._augment.crop_padding_px)
+            x_NHWC = random_crop(
+                x_NHWC, plan.top_N[part], plan.left_N[part], self._augment.crop_padding_px, self._image_px
+            )
         if plan.mirrored_N is not None:
             x_NHWC = flip(x_NHWC, plan.mirrored_N[part])
         return self._normalize(x_NHWC), self._labels_N.index_select(0, chosen_N)
+
+    def batches(self, plan: EpochPlan, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batch of each (start, stop) in `bounds`, as `batch` makes it, one after the other."""
+        for start, stop in bounds:
+            yield self.batch(plan, start, stop)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from alexnet.config import Preprocessing
-from alexnet.data.augment import Normalizer, flip, random_crop
+from alexnet.data.augment import Normalizer, crop_places, flip, random_crop
 
 CPU = torch.device("cpu")
 GREY = Preprocessing(image_px=6, in_channels=1, mean=(0.2860,), std=(0.3530,))
@@ -52,6 +52,16 @@ def test_a_crop_in_the_middle_changes_nothing():
     x_NHWC = pixels(3, 6, 6, 3)
     middle_N = torch.full((3,), 4)
     assert torch.equal(random_crop(x_NHWC, middle_N, middle_N, 4), x_NHWC)
+
+
+def test_smaller_crops_by_hand():
+    x_1331 = torch.arange(9, dtype=torch.uint8).view(1, 3, 3, 1)
+    one, two = torch.tensor([1]), torch.tensor([2])
+    assert random_crop(x_1331, one, one - 1, 0, 2).flatten().tolist() == [3, 4, 6, 7]
+    assert random_crop(x_1331, two, two + 1, 1, 2).flatten().tolist() == [5, 0, 8, 0]
+    assert crop_places(3, 0, 2) == 2
+    assert crop_places(256, 0, 224) == 33
+    assert crop_places(32, 4, 32) == 9
 
 
 def test_crop_by_hand():

@@ -66,6 +66,28 @@ def test_batch_size_changes_neither_order_nor_variation(batch_size):
     assert torch.equal(torch.cat([labels for _, labels in parts]), labels_N)
 
 
+def test_batches_are_those_of_their_bounds_in_order():
+    loader = loader_of(pixels(20, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip=True))
+    plan = loader.plan(0, 0)
+    bounds = [(3, 9), (9, 10), (17, 20)]
+    for (x_NCHW, labels_N), (start, stop) in zip(loader.batches(plan, bounds), bounds, strict=True):
+        expected_NCHW, expected_N = loader.batch(plan, start, stop)
+        assert torch.equal(x_NCHW, expected_NCHW)
+        assert torch.equal(labels_N, expected_N)
+
+
+def test_larger_images_are_cut_to_the_networks_size():
+    x_NHWC = pixels(12, 9, 9, 3)
+    loader = Loader(Images(x_NHWC, torch.arange(12)), plain(6, 3), CPU, torch.float32)
+    plan = loader.plan(0, 0)
+    x_NCHW, labels_N = loader.batch(plan, 0, 12)
+    for got_CHW, label, top, left in zip(x_NCHW, labels_N, plan.top_N, plan.left_N, strict=True):
+        cut_HWC = x_NHWC[label, top : top + 6, left : left + 6]
+        torch.testing.assert_close(got_CHW, cut_HWC.permute(2, 0, 1) / 255, rtol=1e-6, atol=0)
+    tops = torch.cat([loader.plan(0, epoch).top_N for epoch in range(20)])
+    assert tops.unique().tolist() == [0, 1, 2, 3]
+
+
 def test_a_batch_is_what_its_plan_says():
     x_NHWC = pixels(12, 8, 8, 3)
     loader = loader_of(x_NHWC, AugmentConfig(crop_padding_px=3, flip=True))
