@@ -184,8 +184,52 @@ def test_fitting_is_torchvisions_resize_and_centre_crop(width: int, height: int,
     if max(width, height) > 16 * min(width, height):
         return
     image = photo(width, height, seed=width)
-    expected = np.asarray(Compose([Resize(px), CenterCrop(px)])(image))
-    np.testing.assert_array_equal(fit_image(image, px, 3), expected)
+    expected = np.asarray(Compose([Resize(px), CenterCrop(px)])(image)).astype(int)  # with Pillow's arithmetic
+    assert np.abs(fit_image(image, px, 3) - expected).max() <= 1  # ours rounds weights to 16 bits
+
+
+def test_pixels_that_may_not_be_written_are_fitted_and_left_alone() -> None:
+    pixels = np.asarray(photo(20, 10))
+    assert not pixels.flags.writeable
+    expected = fit_image(photo(20, 10), 5, 3)
+    np.testing.assert_array_equal(fit_image(pixels, 5, 3), expected)
+    np.testing.assert_array_equal(fit_image(pixels[:, ::-1], 10, 3)[:, ::-1], fit_image(pixels, 10, 3))
+    own = np.array(pixels[:, :10])
+    fit_image(own, 10, 3)[:] = 0
+    assert own.any()
+
+
+@pytest.mark.parametrize("size", [(200, 150), (399, 257), (515, 400), (161, 1300)])
+@pytest.mark.parametrize("orientation", [None, 1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_large_jpegs_are_the_same_by_every_way(
+    size: tuple[int, int], orientation: int | None, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    data = encoded(photo(*size).convert(mode), "JPEG", exif=exif)
+    out = np.empty((64, 64, 3), np.uint8)
+    decode.decode_into(out, data, "photo.jpg")
+    np.testing.assert_array_equal(out, fit_image(decode_image(data, image_px=64), 64, 3))
+    monkeypatch.setattr(decode, "_simplejpeg", lambda: None)
+    slow = np.empty_like(out)
+    decode.decode_into(slow, data, "photo.jpg")
+    np.testing.assert_array_equal(out, slow)
+
+
+@pytest.mark.parametrize("exif", [None, 1])
+def test_a_plain_large_jpeg_takes_the_shortcut(exif: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simplejpeg")
+    tags = Image.Exif()
+    tags[0x0112] = 1
+    data = encoded(photo(300, 200), "JPEG", **({"exif": tags} if exif else {}))
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("Pillow was asked")
+
+    monkeypatch.setattr(decode, "_decode", refuse)
+    decode.decode_into(np.empty((32, 32, 3), np.uint8), data, "photo.jpg")
 
 
 def test_a_strip_is_fitted_without_unrolling_it() -> None:
