@@ -8,6 +8,7 @@ ignored silently.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field, fields
@@ -15,10 +16,12 @@ from typing import Any, Literal, TypeVar
 
 import tyro.conf
 
-ModelName = Literal["tiny_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
+ModelName = Literal["tiny_alexnet", "cifar_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu"]
 Init = Literal["xavier", "gaussian", "kaiming"]
 OptimizerName = Literal["sgd", "adamw", "muon"]
+Flip = Literal["none", "random", "alternating"]
+CropBorder = Literal["black", "reflect"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -58,6 +61,8 @@ class ModelConfig:
     """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5, lenet 0)."""
     init: Init = "kaiming"
     """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
+    whiten: bool = False
+    """Begin the first convolution with the principal components of training patches, whitened (Page 2019)."""
 
     def __post_init__(self) -> None:
         _require(
@@ -71,20 +76,30 @@ class AugmentConfig:
     """How training images are varied and how all images are scaled."""
 
     crop_padding_px: int = 0
-    """Zero padding before a random crop back to the image's size; 0: no random crop."""
-    flip: bool = False
-    """Mirror each image left to right with probability 1/2."""
+    """Border put around an image before a random crop back to its size; 0: no random crop."""
+    crop_border: CropBorder = "black"
+    """What the border shows: black, or the image reflected at its edge."""
+    flip: Flip = "none"
+    """Mirror images left to right: random, each with probability 1/2; alternating, each in every other epoch,
+    the first drawn at random, so that two epochs show both sides of all (Jordan 2024)."""
+    cutout_px: int = 0
+    """Side of a square, centred anywhere in the image, that is set to the mean colour (DeVries 2017); 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
 
     def __post_init__(self) -> None:
         _require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
+        _require(self.cutout_px >= 0, "augment.cutout_px cannot be negative")
+        _require(
+            self.crop_padding_px > 0 or self.crop_border == "black",
+            "augment.crop_border is not used without a border: set augment.crop_padding_px above 0",
+        )
 
 
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
     "adamw": {"betas"},
-    "muon": {"momentum", "nesterov"},
+    "muon": {"momentum", "nesterov", "other_lr"},
 }
 _SCHEDULE_FIELDS: dict[str, set[str]] = {
     "constant": {"warmup_epochs"},
@@ -112,15 +127,18 @@ class OptimizerConfig:
     """Optimiser and its step size. Fields left None take the optimiser's own default."""
 
     name: OptimizerName = "sgd"
-    """sgd; adamw (decoupled decay); muon (orthogonalised momentum, for matrices; sgd does the rest)."""
+    """sgd; adamw (decoupled decay); muon (orthogonalised momentum for the weights of hidden layers; sgd with
+    Nesterov's momentum 0.9 for the first and last layer and all biases)."""
     lr: float = 0.05
     """Learning rate at the schedule's peak."""
+    other_lr: float | None = None
+    """muon: peak rate of what sgd does; None: lr."""
     weight_decay: float = 5e-4
     """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
     decay_biases: bool = False
     """Also decay biases, as MXNet Gluon does."""
     momentum: float | None = None
-    """sgd, muon: momentum; None: 0.9 for sgd, 0.95 for muon."""
+    """sgd, muon: momentum; None: 0.9."""
     nesterov: bool | None = None
     """sgd, muon: Nesterov's momentum; None: yes, where there is momentum."""
     betas: tuple[float, float] | None = None
@@ -137,6 +155,7 @@ class OptimizerConfig:
             not (self.nesterov and self.momentum == 0),
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
+        _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
         _require(
             self.betas is None or all(0 <= beta < 1 for beta in self.betas),
             f"optimizer.betas must lie in [0, 1), not {self.betas}",
@@ -198,6 +217,9 @@ class Recipe:
     """Share of the training images held out, per class, to watch the run; 0: train on all of them."""
     image_px: int | None = None
     """Side that images are brought to; None: their own where all share one of at most 64 px, else the network's."""
+    train_px: tuple[int, ...] | None = None
+    """Sides that training images are shrunk to over the run, each for an equal share of the epochs, e.g. 20 24 32;
+    None: image_px throughout. Evaluation is always at image_px."""
     label_smoothing: float = 0.0
     """Share of the target spread evenly over the classes, in [0, 1)."""
     ema_decay: float | None = None
@@ -207,6 +229,8 @@ class Recipe:
     """Longest gradient taken as it is; longer ones are scaled to this length."""
     stop_at_chance_epochs: int = 5
     """Stop when the loss is still that of guessing after so many epochs; 0: never."""
+    open_test: bool = True
+    """Measure the result on the test split; False: on the held-out images, so that trials leave it unseen."""
     checkpoint_every_s: float = 300.0
     """Seconds between checkpoints within an epoch; each epoch's end is kept too."""
     device: str = "auto"
@@ -235,6 +259,19 @@ class Recipe:
         )
         _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
         _require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
+        _require(
+            self.train_px is None or 1 <= len(self.train_px) <= self.epochs,
+            f"train_px needs one side or more, and no more than epochs ({self.epochs})",
+        )
+        largest_px = self.image_px or math.inf
+        _require(
+            self.train_px is None or all(1 <= px <= largest_px for px in self.train_px),
+            f"train_px must lie in 1..image_px: {self.train_px}",
+        )
+        _require(
+            self.open_test or self.val_fraction > 0,
+            "without the test split the result is measured on held-out images: set val_fraction above 0",
+        )
         _require(self.stop_at_chance_epochs >= 0, "stop_at_chance_epochs cannot be negative; 0: never stop")
         _require(self.checkpoint_every_s > 0, "checkpoint_every_s must be positive")
         _require(self.threads is None or self.threads >= 1, "threads must be 1 or more")
@@ -306,6 +343,9 @@ def _restore(hint: Any, value: Any) -> Any:
         return None
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is typing.Literal:
+        known = typing.get_args(hint)
+        _require(value in known, f"{value!r} is none of {', '.join(known)}; it was written by another version")
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast("type[Any]", hint), value)
     return tuple(value) if typing.get_origin(hint) is tuple else value

@@ -27,7 +27,7 @@ def tiny_cifar10() -> Recipe:
     return Recipe(
         name="tiny_cifar10",
         model=ModelConfig(name="tiny_alexnet", dropout=0.0),  # ten epochs end before there is anything to drop
-        augment=AugmentConfig(crop_padding_px=2, flip=True),
+        augment=AugmentConfig(crop_padding_px=2, flip="random"),
         optimizer=OptimizerConfig(name="sgd", lr=0.1, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
         label_smoothing=0.1,
@@ -35,6 +35,24 @@ def tiny_cifar10() -> Recipe:
         epochs=10,
         batch_size=128,
         val_fraction=0.0,
+    )
+
+
+def tiny_fast() -> Recipe:
+    """TinyAlexNet past the tutorial's accuracy in two epochs: half a minute on two cores.
+
+    alexnet train tiny_fast --data cifar10
+    """
+    base = tiny_cifar10()
+    return replace(
+        base,
+        name="tiny_fast",
+        model=replace(base.model, whiten=True),
+        augment=AugmentConfig(crop_padding_px=2, crop_border="reflect", flip="alternating"),
+        optimizer=OptimizerConfig(name="muon", lr=0.03, weight_decay=1e-3),
+        grad_clip_norm=None,
+        epochs=2,
+        batch_size=256,
     )
 
 
@@ -79,7 +97,7 @@ def photos() -> Recipe:
         batch_size=32,
         val_fraction=0.1,
         model=replace(base.model, dropout=0.3),
-        augment=AugmentConfig(crop_padding_px=8, flip=True),
+        augment=AugmentConfig(crop_padding_px=8, flip="random"),
         optimizer=replace(base.optimizer, lr=0.02),
         grad_clip_norm=1.0,
     )
@@ -121,7 +139,7 @@ def lenet_fashion() -> Recipe:
         name="lenet_fashion",
         data="fashion_mnist",
         model=ModelConfig(name="lenet"),
-        augment=AugmentConfig(flip=True),
+        augment=AugmentConfig(flip="random"),
         optimizer=OptimizerConfig(name="sgd", lr=0.05, weight_decay=5e-4),
         schedule=ScheduleConfig(name="one_cycle"),
         epochs=10,
@@ -143,6 +161,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
     make.__name__: make
     for make in (
         tiny_cifar10,
+        tiny_fast,
         tiny_cifar10_best,
         photos,
         digits,

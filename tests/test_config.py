@@ -183,7 +183,9 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
             dropout=draw(st.none() | shares),
             init=draw(st.sampled_from(get_args(Init))),
         ),
-        augment=AugmentConfig(crop_padding_px=draw(st.integers(0, 8)), flip=draw(st.booleans())),
+        augment=AugmentConfig(
+            crop_padding_px=draw(st.integers(0, 8)), flip=draw(st.sampled_from(["none", "random", "alternating"]))
+        ),
         optimizer=OptimizerConfig(**optimizer),
         schedule=ScheduleConfig(**schedule),
     )

@@ -69,7 +69,7 @@ def test_the_tutorials_first_run():
     assert recipe.optimizer.momentum == 0
     assert not recipe.optimizer.nesterov
     assert recipe.schedule == ScheduleConfig(name="constant")
-    assert recipe.augment == AugmentConfig(crop_padding_px=0, flip=False, normalize=False)
+    assert recipe.augment == AugmentConfig(crop_padding_px=0, flip="none", normalize=False)
     assert (recipe.val_fraction, recipe.label_smoothing) == (0, 0)
     assert (recipe.ema_decay, recipe.grad_clip_norm) == (None, None)
 
@@ -109,8 +109,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "tiny and huge numbers": {"optimizer": OptimizerConfig(lr=1e-07, weight_decay=1.2345678901234567e-20)},
     "model": {"model": ModelConfig(name="lenet", activation="elu", dropout=0.625, init="gaussian")},
-    "augment": {"augment": AugmentConfig(crop_padding_px=7, flip=False, normalize=False)},
-    "flip on": {"augment": AugmentConfig(flip=True)},
+    "augment": {"augment": AugmentConfig(crop_padding_px=7, flip="none", normalize=False)},
+    "flip on": {"augment": AugmentConfig(flip="random")},
     "biases decayed": {"optimizer": replace(SGD, decay_biases=True)},
     "biases not decayed": {"optimizer": replace(SGD, decay_biases=False)},
     "nesterov on": {"optimizer": replace(SGD, nesterov=True)},

@@ -83,9 +83,10 @@ def evaluation(measured: Evaluation, title: str) -> None:
 def result(folder: RunFolder) -> None:
     """The end of a training: its figure, and where everything is."""
     values = json.loads(folder.result.read_text(encoding="utf-8"))
-    low, high = values["test_top1_interval"]
+    split = values["split"]
+    top1, (low, high) = values[f"{split}_top1"], values[f"{split}_top1_interval"]
     line(
-        f"test top-1 {values['test_top1']:.4f} (95% interval {low:.4f} to {high:.4f}) on {values['n_test']:,} "
+        f"{split} top-1 {top1:.4f} (95% interval {low:.4f} to {high:.4f}) on {values[f'n_{split}']:,} "
         f"images; {values['epochs']} epochs in {values['train_s']:.0f} s"
     )
     line(f"run folder: {folder.path}")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet.config import Preprocessing
+from alexnet.config import CropBorder, Preprocessing
 
 
 def crop_places(side_px: int, padding_px: int, image_px: int) -> int:
@@ -15,20 +15,30 @@ def crop_places(side_px: int, padding_px: int, image_px: int) -> int:
 
 
 def random_crop(
-    x_NHWC: Tensor, top_N: Tensor, left_N: Tensor, padding_px: int, image_px: int | None = None
+    x_NHWC: Tensor,
+    top_N: Tensor,
+    left_N: Tensor,
+    padding_px: int,
+    image_px: int | None = None,
+    border: CropBorder = "black",
 ) -> Tensor:
-    """Cut each image out of its zero-padded self, at its own place.
+    """Cut each image out of its padded self, at its own place.
 
     Args:
         x_NHWC: uint8 [N, H, W, C], contiguous.
         top_N: int64 [N], first row of each crop in the padded image, below `crop_places`.
         left_N: int64 [N], first column likewise.
-        padding_px: width of the black border.
+        padding_px: width of the border; less than the image's side where it is reflected.
         image_px: side of the crops; None: the size stays.
+        border: `black`, or `reflect` for the image mirrored at its edge.
     """
     N, H, W, C = x_NHWC.shape
     h, w = (H, W) if image_px is None else (image_px, image_px)
-    padded = F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
+    if border == "reflect":
+        rows, columns = (_reflected(side, padding_px).to(x_NHWC.device) for side in (H, W))
+        padded = x_NHWC.index_select(1, rows).index_select(2, columns)
+    else:
+        padded = F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
     per_image, per_row, per_pixel, _ = padded.stride()
     places = crop_places(H, padding_px, h), crop_places(W, padding_px, w)
     # All windows as one strided view: picking one an image copies rows of w * C bytes, not single pixels.
@@ -38,9 +48,46 @@ def random_crop(
     return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, h, w, C)
 
 
+def _reflected(side: int, padding_px: int) -> Tensor:
+    """Positions along one side with its border; the edge itself is not repeated."""
+    places = torch.arange(-padding_px, side + padding_px).abs()
+    return torch.minimum(places, 2 * (side - 1) - places)
+
+
 def flip(x_NHWC: Tensor, mirrored_N: Tensor) -> Tensor:
     """Mirror left to right the images where the bool tensor `mirrored_N` [N] is true."""
     return torch.where(mirrored_N[:, None, None, None], x_NHWC.flip(2), x_NHWC)
+
+
+def shrink(x_NHWC: Tensor, image_px: int) -> Tensor:
+    """Resize uint8 images [N, H, W, C] to a side of `image_px`, each new pixel an average of those it covers."""
+    x_NCHW = x_NHWC.permute(0, 3, 1, 2)
+    if x_NHWC.device.type != "cpu":  # only the CPU resizes bytes
+        small_NCHW = F.interpolate(x_NCHW.float(), size=image_px, mode="bilinear", antialias=True).round_().byte()
+    else:
+        small_NCHW = F.interpolate(x_NCHW, size=image_px, mode="bilinear", antialias=True)
+    return small_NCHW.permute(0, 2, 3, 1).contiguous()
+
+
+def cutout(x_NCHW: Tensor, middle_row_N: Tensor, middle_column_N: Tensor, cutout_px: int) -> Tensor:
+    """Set a square of each image to 0, the mean colour of normalised images.
+
+    Args:
+        x_NCHW: normalised images.
+        middle_row_N: [N], row of the square's middle, in 0..H; the part outside of the image is lost.
+        middle_column_N: [N], column likewise.
+        cutout_px: side of the square.
+    """
+    hidden_NHW = _within(x_NCHW.shape[2], middle_row_N, cutout_px)[:, :, None]
+    hidden_NHW = hidden_NHW & _within(x_NCHW.shape[3], middle_column_N, cutout_px)[:, None, :]
+    return x_NCHW.masked_fill_(hidden_NHW[:, None], 0)
+
+
+def _within(side: int, middle_N: Tensor, length: int) -> Tensor:
+    """Bool [N, side], true at `length` places around each middle."""
+    first_N1 = (middle_N - length // 2)[:, None]
+    places = torch.arange(side, device=middle_N.device)
+    return (places >= first_N1) & (places < first_N1 + length)
 
 
 class Normalizer:
@@ -49,14 +96,16 @@ class Normalizer:
     def __init__(self, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
         mean_C = torch.tensor(preprocessing.mean, dtype=torch.float64)
         std_C = torch.tensor(preprocessing.std, dtype=torch.float64)
-        # One multiply-add over whole rows; a row repeats the channels' factors W times.
-        repeat = preprocessing.image_px
-        self._scale = (1 / (255 * std_C)).float().repeat(repeat).to(device)
-        self._shift = (-mean_C / std_C).float().repeat(repeat).to(device)
+        self._scale_C = (1 / (255 * std_C)).float().to(device)
+        self._shift_C = (-mean_C / std_C).float().to(device)
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         self._dtype = dtype
 
     def __call__(self, x_NHWC: Tensor) -> Tensor:
         """Scale `x_NHWC` to 0..1, subtract the mean and divide by the deviation, channel by channel."""
-        rows = x_NHWC.flatten(2)  # [N, H, W * C]
-        scaled = torch.addcmul(self._shift, rows, self._scale).to(self._dtype)
+        W = x_NHWC.shape[2]
+        if W not in self._rows:  # one multiply-add over whole rows, which repeat the channels' factors W times
+            self._rows[W] = self._scale_C.repeat(W), self._shift_C.repeat(W)
+        scale, shift = self._rows[W]
+        scaled = torch.addcmul(shift, x_NHWC.flatten(2), scale).to(self._dtype)  # [N, H, W * C]
         return scaled.view(x_NHWC.shape).permute(0, 3, 1, 2)

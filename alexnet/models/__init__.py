@@ -2,7 +2,8 @@
 
 from alexnet.models._build import ConvNet, ModelFacts, count_macs, count_parameters, create, facts, names
 from alexnet.models.alexnet import alexnet, alexnet_2012, alexnet_owt
-from alexnet.models.initialize import initialize
+from alexnet.models.cifar_alexnet import cifar_alexnet
+from alexnet.models.initialize import initialize, whiten
 from alexnet.models.lenet import lenet
 from alexnet.models.tiny_alexnet import tiny_alexnet
 
@@ -12,6 +13,7 @@ __all__ = [
     "alexnet",
     "alexnet_2012",
     "alexnet_owt",
+    "cifar_alexnet",
     "count_macs",
     "count_parameters",
     "create",
@@ -20,4 +22,5 @@ __all__ = [
     "lenet",
     "names",
     "tiny_alexnet",
+    "whiten",
 ]

@@ -51,8 +51,23 @@ class ConvNet(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Class scores [N, K], before softmax."""
         maps_NCHW = self.features(x_NCHW)
-        scores_NK: Tensor = self.classifier(maps_NCHW.flatten(1))
+        scores_NK: Tensor = self.classifier(_Flatten.apply(maps_NCHW))
         return scores_NK
+
+
+class _Flatten(torch.autograd.Function):
+    """`flatten(1)` whose gradient has the memory layout of the maps, as the layers before compute fastest."""
+
+    @staticmethod
+    def forward(ctx: Any, maps_NCHW: Tensor) -> Tensor:
+        ctx.shape = maps_NCHW.shape
+        ctx.channels_last = maps_NCHW.is_contiguous(memory_format=torch.channels_last)
+        return maps_NCHW.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_ND: Tensor) -> Tensor:
+        layout = torch.channels_last if ctx.channels_last else torch.contiguous_format
+        return gradient_ND.view(ctx.shape).contiguous(memory_format=layout)
 
 
 def maps_px(features: nn.Sequential, image_px: int) -> int:
@@ -64,7 +79,7 @@ def maps_px(features: nn.Sequential, image_px: int) -> int:
             side = (side + 2 * padding - kernel) // stride + 1
             if side < 1:
                 return 0
-        elif isinstance(layer, nn.AdaptiveAvgPool2d):
+        elif isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
             side = _side(layer.output_size)
     return side
 

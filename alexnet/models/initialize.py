@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from alexnet.config import Init, UserError
 
 _PAPER_BIAS_ONE = {"conv2", "conv4", "conv5", "fc6", "fc7"}  # Krizhevsky 2012, section 5
+_WHITENING_FLOOR = 1e-2  # keeps the noise of near-constant directions small
 
 
 @torch.no_grad()
@@ -40,3 +42,26 @@ def initialize(model: nn.Module, init: Init, generator: torch.Generator | None =
         if layer.bias is not None:
             one = init == "gaussian" and eight_layers and name.rpartition(".")[2] in _PAPER_BIAS_ONE
             nn.init.constant_(layer.bias, 1.0 if one else 0.0)
+
+
+@torch.no_grad()
+def whiten(model: nn.Module, x_NCHW: Tensor) -> None:
+    """Set the first convolution to the whitened principal components of its inputs, biases 0.
+
+    Half of the filters are the components of largest variance, each divided by its deviation; the other half are the
+    same with the sign turned, as rectifiers lose negative answers (Page 2019; Jordan 2024). Filters beyond twice the
+    number of components keep their weights.
+
+    Args:
+        model: a network whose first layer with weights is an `nn.Conv2d` without groups.
+        x_NCHW: some thousand normalised images.
+    """
+    first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    patches_ND = F.unfold(x_NCHW.float(), first.kernel_size).transpose(1, 2).flatten(0, 1)
+    covariance_DD = patches_ND.T @ patches_ND / len(patches_ND)
+    variance_D, components_DD = torch.linalg.eigh(covariance_DD)  # ascending
+    half = min(first.out_channels // 2, len(variance_D))
+    filters_HD = (components_DD / (variance_D + _WHITENING_FLOOR).sqrt()).T.flip(0)[:half]
+    first.weight[: 2 * half] = torch.cat([filters_HD, -filters_HD]).view(-1, *first.weight.shape[1:])
+    if first.bias is not None:
+        first.bias.zero_()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alexnet import models, recipes, weights
 from alexnet.config import ModelCard, Recipe, from_dict, to_dict
-from alexnet.data import Dataset, Images
+from alexnet.data import Dataset, Images, SplitName
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import Mistake, ReportContent, write_report
@@ -34,17 +34,19 @@ def finish(
 ) -> dict[str, Any]:
     """Save the weights, open the test split once, and write result.json and report.html.
 
-    The test split is evaluated in fp32 from one view, so `alexnet evaluate` gives the same figures.
+    The test split (the held-out images where the recipe leaves it closed) is evaluated in fp32 from one view, so
+    `alexnet evaluate` gives the same figures.
 
     Returns:
         The values of result.json.
     """
     weights.save(folder.model, model, card)
-    test = dataset.split("test")
+    split: SplitName = "test" if recipe.open_test else "val"
+    images = dataset.split(split)
     in_fp32 = Runtime(runtime.device, torch.float32, runtime.threads)
-    log_p_NK = log_probabilities(model, test, card.preprocessing, in_fp32)
-    evaluation = summarize(log_p_NK, test, card.class_names)
-    result = _result(recipe, model, runtime, rows, evaluation)
+    log_p_NK = log_probabilities(model, images, card.preprocessing, in_fp32)
+    evaluation = summarize(log_p_NK, images, card.class_names)
+    result = _result(recipe, model, runtime, rows, split, evaluation)
     _, values = folder.read_recipe()
     content = ReportContent(
         title=f"{recipe.model.name} on {Path(dataset.name).name}",
@@ -53,7 +55,8 @@ def finish(
         parameters=result["params"],
         history=rows,
         evaluation=evaluation,
-        mistakes=worst_mistakes(log_p_NK, test, card.class_names),
+        split=split,
+        mistakes=worst_mistakes(log_p_NK, images, card.class_names),
         filters_OCHW=_first_filters(model),
         recipe=to_dict(recipe),
     )
@@ -63,15 +66,21 @@ def finish(
 
 
 def _result(
-    recipe: Recipe, model: ConvNet, runtime: Runtime, rows: list[dict[str, Any]], evaluation: Evaluation
+    recipe: Recipe,
+    model: ConvNet,
+    runtime: Runtime,
+    rows: list[dict[str, Any]],
+    split: SplitName,
+    evaluation: Evaluation,
 ) -> dict[str, Any]:
     return {
-        "test_top1": evaluation.top1,
-        "test_top1_interval": list(evaluation.top1_interval),
-        "test_top5": evaluation.top5,
-        "test_loss": evaluation.loss,
-        "test_ece": evaluation.ece,
-        "n_test": evaluation.n,
+        "split": split,
+        f"{split}_top1": evaluation.top1,
+        f"{split}_top1_interval": list(evaluation.top1_interval),
+        f"{split}_top5": evaluation.top5,
+        f"{split}_loss": evaluation.loss,
+        f"{split}_ece": evaluation.ece,
+        f"n_{split}": evaluation.n,
         "params": models.count_parameters(model),
         "train_s": rows[-1]["elapsed_s"],
         "images_per_s": sorted(row["images_per_s"] for row in rows)[len(rows) // 2],
@@ -85,10 +94,11 @@ def _result(
 
 def _facts(recipe: Recipe, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
     n_val = 0 if dataset.val is None else len(dataset.val)
+    n_test = f"{result['n_test']:,} test images" if "n_test" in result else "the test split left closed"
     return {
         "recipe": recipe.name,
         "model": f"{recipe.model.name}, {result['params']:,} parameters",
-        "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {result['n_test']:,} test images",
+        "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {n_test}",
         "training": f"{recipe.epochs} epochs in {result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s",
         "seed": str(recipe.seed),
         "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['precision']}",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from alexnet.evaluation.metrics import Evaluation
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
 from alexnet.training.folder import RunFolder
-from alexnet.training.optim import WeightAverage, build_optimizers, learning_rate, set_lr
+from alexnet.training.optim import WeightAverage, build_optimizers, lr_scale, set_lr
 
 _FEW_STEPS = 100  # a network that made fewer is not yet stuck
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
@@ -124,18 +125,16 @@ class Trainer:
     def _train_epoch(self, stop: _Stop) -> None:
         recipe, model, loader = self.recipe, self.model, self.train_loader
         model.train()
-        plan = loader.plan(recipe.seed, self.epoch)
-        part_size = math.ceil(self.batch_size / recipe.accumulate_steps)
+        plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
         clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
+        parts = _parts(len(loader), self.batch_size, recipe.accumulate_steps)
+        batches = loader.batches(plan, [part for step in parts[self.step :] for part in step])
 
         while self.step < self.steps:
-            lr = learning_rate(recipe, self.epoch + self.step / self.steps, val_errors)
-            set_lr(self.optimizers, lr)
-            start = self.step * self.batch_size
-            stop_at = min(start + self.batch_size, len(loader))
-            for part in range(start, stop_at, part_size):
-                x_NCHW, y_N = loader.batch(plan, part, min(part + part_size, stop_at))
+            scale = lr_scale(recipe, self.epoch + self.step / self.steps, val_errors)
+            set_lr(self.optimizers, scale)
+            for x_NCHW, y_N in islice(batches, len(parts[self.step])):
                 with self.runtime.autocast():
                     scores_NK = model(x_NCHW).float()
                     losses = F.cross_entropy(scores_NK, y_N, reduction="sum", label_smoothing=recipe.label_smoothing)
@@ -147,7 +146,7 @@ class Trainer:
 
             if clock.report_due() or stop.signal:
                 self.elapsed_s = clock.elapsed_s()
-                self._report(lr, clock)
+                self._report(recipe.optimizer.lr * scale, clock)
             if clock.checkpoint_due() or stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._check_finite()
@@ -155,8 +154,13 @@ class Trainer:
             if stop.signal:
                 raise Interrupted(f"stopped; continue with: alexnet train --resume {self.folder.path}", stop.signal)
         self.elapsed_s = clock.elapsed_s()
-        self._report(lr, clock)
+        self._report(recipe.optimizer.lr * scale, clock)
         self._images_per_s = clock.images_per_s(int(self.totals["images"]))
+
+    def _train_px(self) -> int | None:
+        """Side of the training images of the epoch under way; None: the network's."""
+        sides, epochs = self.recipe.train_px, self.recipe.epochs
+        return sides[self.epoch * len(sides) // epochs] if sides else None
 
     def _update_weights(self) -> None:
         for optimizer in self.optimizers:
@@ -294,6 +298,13 @@ class Trainer:
         self.folder.write_metrics(self.rows)
         torch.set_rng_state(state.rng_cpu)
         checkpoint.set_device_rng(self.runtime.device, state.rng_device)
+
+
+def _parts(n_images: int, batch_size: int, accumulate_steps: int) -> list[list[tuple[int, int]]]:
+    """First and last image (exclusive) of each part of each step of an epoch."""
+    part_size = math.ceil(batch_size / accumulate_steps)
+    steps = [(start, min(start + batch_size, n_images)) for start in range(0, n_images, batch_size)]
+    return [[(a, min(a + part_size, stop)) for a in range(start, stop, part_size)] for start, stop in steps]
 
 
 class _Clock:

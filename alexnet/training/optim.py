@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.config import OptimizerConfig, Recipe
+from alexnet.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -21,12 +22,17 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if config.name == "muon":
-        # Muon is for hidden matrices; the last layer, convolutions and biases go to AdamW (Jordan 2024).
-        last = max(name for name, p in named if p.ndim == 2)
-        hidden = [(name, p) for name, p in named if p.ndim == 2 and name != last]
-        rest = [(name, p) for name, p in named if not any(p is q for _, q in hidden)]
-        return [_muon(hidden, config), _adamw(rest, config)]
-    return [_adamw(named, config) if config.name == "adamw" else _sgd(named, config)]
+        # Muon is for the weights of hidden layers; the first and the last layer and biases differ (Jordan 2024).
+        weights = [name for name, p in named if p.ndim > 1]
+        hidden = set(weights[1:-1])
+        other_lr = config.lr if config.other_lr is None else config.other_lr
+        sgd = _sgd([pair for pair in named if pair[0] not in hidden], config, other_lr, momentum=0.9, nesterov=True)
+        return [_muon([p for name, p in named if name in hidden], config), sgd] if hidden else [sgd]
+    if config.name == "adamw":
+        return [_adamw(named, config)]
+    momentum = 0.9 if config.momentum is None else config.momentum
+    nesterov = momentum > 0 if config.nesterov is None else config.nesterov
+    return [_sgd(named, config, config.lr, momentum, nesterov)]
 
 
 def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
@@ -39,12 +45,10 @@ def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) 
     return [group for group in groups if group["params"]]
 
 
-def _sgd(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
-    momentum = 0.9 if config.momentum is None else config.momentum
-    nesterov = momentum > 0 if config.nesterov is None else config.nesterov
-    return torch.optim.SGD(
-        _groups(named, config), lr=config.lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named)
-    )
+def _sgd(
+    named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, lr: float, momentum: float, nesterov: bool
+) -> torch.optim.Optimizer:
+    return torch.optim.SGD(_groups(named, config), lr=lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
 
 
 def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -53,14 +57,13 @@ def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -
     )
 
 
-def _muon(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.Muon(
-        [p for _, p in named],
+def _muon(weights: Sequence[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return Muon(
+        weights,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        momentum=0.95 if config.momentum is None else config.momentum,
+        momentum=0.9 if config.momentum is None else config.momentum,
         nesterov=True if config.nesterov is None else config.nesterov,
-        adjust_lr_fn="match_rms_adamw",  # so that one learning rate fits both optimisers
     )
 
 
@@ -68,18 +71,18 @@ def _fusible(named: Sequence[tuple[str, nn.Parameter]]) -> bool:
     return all(p.device.type in ("cpu", "cuda", "mps") for _, p in named)
 
 
-def set_lr(optimizers: Optimizers, lr: float) -> None:
-    """Use `lr` for the coming step."""
+def set_lr(optimizers: Optimizers, scale: float) -> None:
+    """Use `scale` times each group's peak rate for the coming step."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = scale * group.setdefault("peak_lr", group["lr"])
 
 
-def learning_rate(recipe: Recipe, epoch: float, val_errors: Sequence[float]) -> float:
-    """The learning rate at a point of the run.
+def lr_scale(recipe: Recipe, epoch: float, val_errors: Sequence[float]) -> float:
+    """The learning rate at a point of the run, as a share of its peak.
 
     Args:
-        recipe: its schedule, its epochs and its peak rate.
+        recipe: its schedule and its epochs.
         epoch: epochs done, fractional within one; 0 at the first step.
         val_errors: validation error after each finished epoch, 1 - top1; only `plateau` looks at them.
     """
@@ -88,7 +91,7 @@ def learning_rate(recipe: Recipe, epoch: float, val_errors: Sequence[float]) -> 
     if warmup is None:
         warmup = total / 4 if schedule.name == "one_cycle" else 0.0
     if epoch < warmup:
-        return recipe.optimizer.lr * epoch / warmup
+        return epoch / warmup
     rest = (epoch - warmup) / (total - warmup) if total > warmup else 1.0  # 0..1 after the warm-up
     factor = 0.1 if schedule.factor is None else schedule.factor
     scale = 1.0
@@ -103,7 +106,7 @@ def learning_rate(recipe: Recipe, epoch: float, val_errors: Sequence[float]) -> 
         patience = schedule.patience_epochs or 5
         most = 3 if schedule.max_drops is None else schedule.max_drops
         scale = factor ** plateau_drops(val_errors, patience, most)
-    return recipe.optimizer.lr * scale
+    return scale
 
 
 def plateau_drops(val_errors: Sequence[float], patience_epochs: int, max_drops: int) -> int:

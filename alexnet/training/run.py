@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from alexnet import models
 from alexnet import runtime as runtimes
 from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
-from alexnet.data import Dataset, channel_statistics
+from alexnet.data import Dataset, Images, channel_statistics
 from alexnet.data import load as load_data
+from alexnet.data.augment import Normalizer
 from alexnet.data.loader import seed_for
 from alexnet.training import checkpoint
 from alexnet.training.finish import finish
@@ -24,6 +26,7 @@ from alexnet.training.folder import RunFolder, new_run, refuse_to_lose, write_re
 from alexnet.training.loop import Observer, Trainer
 
 FileName = str | os.PathLike[str]
+_WHITENING_IMAGES = 5000
 
 
 def train(
@@ -151,14 +154,24 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
         std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
     else:
         mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
+    preprocessing = Preprocessing(image_px=dataset.image_px, in_channels=dataset.in_channels, mean=mean, std=std)
+    if recipe.model.whiten:
+        models.whiten(model, _sample(dataset.train, preprocessing, recipe.seed))
     card = ModelCard(
         model=recipe.model.name,
         options=options,
         class_names=dataset.class_names,
-        preprocessing=Preprocessing(image_px=dataset.image_px, in_channels=dataset.in_channels, mean=mean, std=std),
+        preprocessing=preprocessing,
         recipe=to_dict(recipe),
     )
     return model, card
+
+
+def _sample(images: Images, preprocessing: Preprocessing, seed: int) -> Tensor:
+    """Some training images, as the network is given them: enough to know the statistics of their patches."""
+    order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed_for(seed, "whiten")))
+    normalize = Normalizer(preprocessing, torch.device("cpu"), torch.float32)
+    return normalize(images.pixels_NHWC[order_N[:_WHITENING_IMAGES]])
 
 
 def _describe(

@@ -58,7 +58,7 @@ def test_each_image_once_an_epoch_the_short_last_batch_included():
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_batch_size_changes_neither_order_nor_variation(batch_size):
-    loader = loader_of(pixels(64, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip=True))
+    loader = loader_of(pixels(64, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip="random"))
     plan = loader.plan(3, 1)
     x_NCHW, labels_N = loader.batch(plan, 0, 64)
     parts = epoch_of(loader, plan, batch_size)
@@ -67,7 +67,7 @@ def test_batch_size_changes_neither_order_nor_variation(batch_size):
 
 
 def test_batches_are_those_of_their_bounds_in_order():
-    loader = loader_of(pixels(20, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip=True))
+    loader = loader_of(pixels(20, 8, 8, 3), AugmentConfig(crop_padding_px=2, flip="random"))
     plan = loader.plan(0, 0)
     bounds = [(3, 9), (9, 10), (17, 20)]
     for (x_NCHW, labels_N), (start, stop) in zip(loader.batches(plan, bounds), bounds, strict=True):
@@ -90,7 +90,7 @@ def test_larger_images_are_cut_to_the_networks_size():
 
 def test_a_batch_is_what_its_plan_says():
     x_NHWC = pixels(12, 8, 8, 3)
-    loader = loader_of(x_NHWC, AugmentConfig(crop_padding_px=3, flip=True))
+    loader = loader_of(x_NHWC, AugmentConfig(crop_padding_px=3, flip="random"))
     plan = loader.plan(0, 0)
     x_NCHW, labels_N = loader.batch(plan, 2, 9)
     assert torch.equal(labels_N, plan.order_N[2:9])
@@ -113,7 +113,7 @@ def test_batches_are_channels_last_in_the_type_asked_for():
 
 
 def test_the_same_seed_and_epoch_give_the_same_plan():
-    loader = loader_of(pixels(500, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip=True))
+    loader = loader_of(pixels(500, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip="random"))
     torch.manual_seed(1)
     plan = loader.plan(5, 3)
     torch.manual_seed(2)  # nothing else decides it
@@ -127,7 +127,7 @@ def test_the_same_seed_and_epoch_give_the_same_plan():
 
 
 def test_planning_leaves_the_global_randomness_alone():
-    loader = loader_of(pixels(8, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip=True))
+    loader = loader_of(pixels(8, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip="random"))
     before = torch.get_rng_state()
     loader.plan(0, 0)
     assert torch.equal(torch.get_rng_state(), before)
@@ -143,14 +143,14 @@ def test_what_is_not_asked_for_is_not_done():
         assert plan.mirrored_N is None
         x_NCHW, labels_N = loader.batch(plan, 0, 40)
         assert torch.equal((255 * x_NCHW).round().byte().permute(0, 2, 3, 1), x_NHWC[labels_N])
-    assert loader_of(x_NHWC, AugmentConfig(flip=True)).plan(0, 0).top_N is None
+    assert loader_of(x_NHWC, AugmentConfig(flip="random")).plan(0, 0).top_N is None
     assert loader_of(x_NHWC, AugmentConfig(crop_padding_px=1)).plan(0, 0).mirrored_N is None
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_crops_and_flips_are_even_and_independent(seed):
     N = 50_000
-    loader = loader_of(torch.zeros(N, 1, 1, 1, dtype=torch.uint8), AugmentConfig(crop_padding_px=2, flip=True))
+    loader = loader_of(torch.zeros(N, 1, 1, 1, dtype=torch.uint8), AugmentConfig(crop_padding_px=2, flip="random"))
     plan = loader.plan(seed, 0)
     top, left, mirrored = plan.top_N, plan.left_N, plan.mirrored_N.long()
     # Every place with and without mirroring: even, so each is even and independent of the others.
@@ -167,7 +167,7 @@ def test_crops_and_flips_are_even_and_independent(seed):
 
 
 def test_first_images_of_many_epochs_are_even():
-    loader = loader_of(torch.zeros(4, 1, 1, 1, dtype=torch.uint8), AugmentConfig(flip=True))
+    loader = loader_of(torch.zeros(4, 1, 1, 1, dtype=torch.uint8), AugmentConfig(flip="random"))
     plans = [loader.plan(0, epoch) for epoch in range(2000)]
     assert chi_square(torch.stack([plan.order_N[0] for plan in plans]), 4) < CHI_SQUARE[3]
     assert chi_square(torch.stack([plan.mirrored_N[0] for plan in plans]), 2) < CHI_SQUARE[1]

@@ -52,7 +52,7 @@ def recipe(**changes: Any) -> Recipe:
         val_fraction=0.0,
         precision="fp32",
         model=ModelConfig(name="lenet", dropout=0.0),
-        augment=AugmentConfig(crop_padding_px=1, flip=True),
+        augment=AugmentConfig(crop_padding_px=1, flip="random"),
         optimizer=OptimizerConfig(lr=0.05, weight_decay=1e-3, momentum=0.9, nesterov=True),
         schedule=ScheduleConfig(name="constant"),
     )

@@ -31,7 +31,7 @@ def recipe(precision: str) -> Recipe:
         precision=precision,
         threads=1,
         ema_decay=0.99,
-        augment=AugmentConfig(crop_padding_px=2, flip=True),
+        augment=AugmentConfig(crop_padding_px=2, flip="random"),
         checkpoint_every_s=1e-3,
     )
 
