@@ -5,8 +5,8 @@
 The tutorial's published weights reach 0.7147 on the test images of the JPEG CIFAR-10, one view. Each seed is one
 `alexnet train RECIPE` in a process of its own, timed by the clock on the wall from its start to its end: loading
 PyTorch and the images, training, evaluation and the report. The images are decoded once before, as after any first
-use. `--mxnet` names the result of `benchmarks/tutorial_mxnet.py` on the same machine; its time is that of its epochs up
-to the first past the mark, with neither start-up nor evaluation. Writes benchmarks/results/time_to_accuracy.json.
+use. `--mxnet` names the result of `benchmarks/tutorial_mxnet.py` on the same machine; its time is that of its epochs
+up to the first past the mark, with neither start-up nor evaluation. Writes benchmarks/results/time_to_accuracy.json.
 """
 
 from __future__ import annotations
