@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +14,7 @@ import torch
 from alexnet import models
 from alexnet import runtime as runtimes
 from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
-from alexnet.data import Dataset, channel_statistics
+from alexnet.data import Dataset, Streaming, channel_statistics
 from alexnet.data import load as load_data
 from alexnet.data.loader import seed_for
 from alexnet.training import checkpoint
@@ -87,8 +86,9 @@ def resume(run: FileName, *, observer: Observer | None = None) -> Path:
     began = values["environment"]
     runtime = runtimes.start(began["device"], began["precision"], began["threads"])
     with _watched(observer) as watching:
-        dataset = _load(recipe, values["data"]["root"], watching)
-        if _fingerprint(dataset) != values["data"]["fingerprint"]:
+        streamed = values["data"]["origin"].get("streamed", False)
+        dataset = _load(recipe, values["data"]["root"], watching, "always" if streamed else "never")
+        if dataset.train.fingerprint() != values["data"]["fingerprint"]:
             raise UserError(
                 f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
                 "or start a new run"
@@ -124,13 +124,14 @@ def _absolute(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
-def _load(recipe: Recipe, root: FileName | None, observer: Observer) -> Dataset:
+def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Streaming = "auto") -> Dataset:
     return load_data(
         recipe.data,
         root=root,
         image_px=recipe.image_px,
         default_px=models.facts(recipe.model.name).native_px,
         val_fraction=recipe.val_fraction,
+        stream=stream,
         on_progress=observer.on_load,
     )
 
@@ -176,17 +177,9 @@ def _describe(
             "class_names": list(dataset.class_names),
             "n_train": len(dataset.train),
             "n_val": 0 if dataset.val is None else len(dataset.val),
-            "fingerprint": _fingerprint(dataset),
+            "fingerprint": dataset.train.fingerprint(),
             "origin": dataset.origin,
         },
         "preprocessing": to_dict(card.preprocessing),
         "environment": environment,
     }
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """CRC of the training pixels and labels: tells whether a resumed run sees the images it began with."""
-    crc = zlib.crc32(dataset.train.labels_N.numpy().tobytes())
-    for part in torch.split(dataset.train.pixels_NHWC, 4096):
-        crc = zlib.crc32(part.contiguous().numpy().data, crc)
-    return f"{crc:08x}"
