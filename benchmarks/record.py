@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bench_table
+
 from alexnet import recipes
 from alexnet.config import Recipe, from_dict
 from alexnet.files import write_json
@@ -102,6 +104,14 @@ def tables() -> None:
     for path in (HERE / "RESULTS.md", HERE.parent / "README.md"):
         _replace_block(path, "\n".join(lines), "results")
     side_by_side()
+    benchmark()
+
+
+def benchmark() -> None:
+    """What `make bench` measured last."""
+    path = RESULTS / "bench.json"
+    if path.exists():
+        _replace_block(HERE / "RESULTS.md", bench_table.markdown(json.loads(path.read_text())), "benchmark")
 
 
 def side_by_side() -> None:

@@ -20,6 +20,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 )
@@ -110,7 +111,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-@pytest.mark.parametrize("room", ["data", "evaluation", "models", "training", "weights"])
+@pytest.mark.parametrize("room", ["bench", "data", "evaluation", "models", "training", "weights"])
 def test_every_public_name_of_a_room_is_there(room):
     module = importlib.import_module(f"alexnet.{room}")
     for name in module.__all__:

@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from alexnet.bench import HEAD, TASKS, rows
+
 if TYPE_CHECKING:
+    from alexnet.bench import Outcome
     from alexnet.evaluation import Evaluation
     from alexnet.training import RunFolder
 
@@ -78,6 +81,23 @@ def evaluation(measured: Evaluation, title: str) -> None:
         ("class", "images", "precision", "recall", "F1"),
         [(c.name, str(c.n), f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}") for c in measured.classes],
     )
+
+
+def bench(result: Mapping[str, Any]) -> None:
+    """The result of a benchmark, a table a task."""
+    for task in result["tasks"].values():
+        line(task["title"] + ("" if task["higher_is_better"] else " (less is better)"))
+        table(HEAD, rows(task))
+
+
+def bench_run(rep: int, outcome: Outcome) -> None:
+    """One run of a benchmark is over; on standard error, so that the result stands alone."""
+    contender = outcome.contender
+    if outcome.failure is None:
+        told = f"{outcome.figures()[-1]:,.4g} {TASKS[contender.task].unit}"
+    else:
+        told = f"failed: {outcome.failure}"
+    print(f"run {rep}, {contender.task}, {contender.name}: {told}", file=sys.stderr, flush=True)
 
 
 def result(folder: RunFolder) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import Literal
 
 from alexnet.config import UserError
-from alexnet.data import sources
-from alexnet.data.dataset import Dataset, Images, SplitName
-from alexnet.data.source import OnProgress, Wanted
+from alexnet.data import memory, sources
+from alexnet.data.dataset import AnyImages, Dataset, SplitName
+from alexnet.data.folder import LARGEST_OWN_PX
+from alexnet.data.source import OnProgress, Source, Wanted
 from alexnet.data.split import held_out
+
+Streaming = Literal["auto", "always", "never"]
+
+_MEMORY_SHARE = 0.5
+"""Of the memory that is free, what a data set may take before it is streamed."""
 
 
 def load(
@@ -18,39 +25,49 @@ def load(
     root: str | os.PathLike[str] | None = None,
     image_px: int | None = None,
     default_px: int = 32,
+    resize_px: int | None = None,
     in_channels: int | None = None,
     val_fraction: float = 0.1,
     val_seed: int = 0,
+    stream: Streaming = "auto",
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Read a data set's training images into memory; the test split is read when it is first asked for.
+    """Read a data set's training images into memory, or index them where they are many.
+
+    The test split is opened when it is first asked for. In memory or streamed, the images are the same.
 
     Args:
         source: `cifar10`, `cifar100`, `fashion_mnist`, `mnist`, `digits`, or the path of a folder of images
             (`train/CLASS/*` with `test/` or `val/`, or just `CLASS/*`).
         root: for a name: where its files are, or are downloaded to; None: `$ALEXNET_DATA`, else
             `~/.cache/alexnet/data`. For a folder: what a relative path starts from.
-        image_px: side every image is brought to; None: the images' own, if all training images are square and
+        image_px: side of the network's input; None: the images' own, if all training images are square and
             share one of at most 64 px, otherwise `default_px`.
         default_px: see `image_px`.
+        resize_px: side of the squares that images are brought to and the network's input is cut from (Krizhevsky
+            2012, sections 2 and 4.1: 256 for 224), at least `image_px`; None: the input's own.
         in_channels: 1 (grey) or 3 (RGB); None: what the source's images are, RGB for a folder.
         val_fraction: share of each class's training images held out, in [0, 1); 0: none. A folder's own `val/`
             beside a `test/` is taken instead of cutting.
         val_seed: decides which images are held out.
+        stream: leave images on disk and decode them when they are needed: `auto`, if their pixels would take more
+            than half of the free memory; `always`; or `never`.
         on_progress: called with the number of images decoded and their total, not if they were cached.
 
     Raises:
         UserError: there is no such source, its files are missing or broken, or a value is out of range.
     """
-    _check_range(image_px, default_px, in_channels, val_fraction)
+    _check_range(image_px, default_px, resize_px, in_channels, val_fraction)
     found = sources.find(source, root)
-    wanted = Wanted(image_px, default_px, in_channels or found.in_channels, on_progress)
-    train = found.read("train", wanted)
-    px = int(train.pixels_NHWC.shape[1])
+    crop_px = None if resize_px is None else image_px or default_px
+    wanted = Wanted(resize_px or image_px, default_px, in_channels or found.in_channels, on_progress)
+    streamed = _is_streamed(found, wanted, stream)
+    train = _open(found, "train", wanted, streamed)
+    px = train.image_px
     wanted = Wanted(px, px, wanted.in_channels, on_progress)
-    val: Images | None = None
+    val: AnyImages | None = None
     if "val" in found.splits:
-        val = found.read("val", wanted) if val_fraction > 0 else None
+        val = _open(found, "val", wanted, streamed) if val_fraction > 0 else None
         how = "the source's own" if val_fraction > 0 else "the source's own, not used"
     else:
         train, val = held_out(train, val_fraction, val_seed)
@@ -62,7 +79,7 @@ def load(
         class_names=found.class_names,
         train=train,
         val=val,
-        open_test=functools.cache(lambda: found.read("test", wanted)),
+        open_test=functools.cache(lambda: _open(found, "test", wanted, streamed)),
         origin={
             "source": os.fspath(source),
             **found.origin,
@@ -70,7 +87,9 @@ def load(
             "images": {"train": len(train), "val": 0 if val is None else len(val)},
             "image_px": px,
             "channels": wanted.in_channels,
+            "streamed": streamed,
         },
+        crop_px=crop_px,
     )
 
 
@@ -83,29 +102,67 @@ def load_split(
     root: str | os.PathLike[str] | None = None,
     val_fraction: float = 0.1,
     val_seed: int = 0,
-) -> tuple[Images, tuple[str, ...]]:
+    stream: Streaming = "auto",
+) -> tuple[AnyImages, tuple[str, ...]]:
     """Read one split of a data set, for a network whose input is known, and the names its labels stand for.
 
-    The arguments are those of `load`, which cuts the same splits but always reads the training images.
+    The arguments are those of `load`, which cuts the same splits but always reads the training images; `image_px`
+    is the side that images are brought to, be the network's input as large or cut from it.
 
     Raises:
         UserError: as `load`; or `split` is val and there is none.
     """
     found = sources.find(source, root)
     if split == "test" or (split == "val" and "val" in found.splits):
-        _check_range(image_px, image_px, in_channels, val_fraction)
-        return found.read(split, Wanted(image_px, image_px, in_channels)), found.class_names
+        _check_range(image_px, image_px, None, in_channels, val_fraction)
+        wanted = Wanted(image_px, image_px, in_channels)
+        return _open(found, split, wanted, _is_streamed(found, wanted, stream)), found.class_names
     dataset = load(
-        source, root=root, image_px=image_px, in_channels=in_channels, val_fraction=val_fraction, val_seed=val_seed
+        source,
+        root=root,
+        image_px=image_px,
+        in_channels=in_channels,
+        val_fraction=val_fraction,
+        val_seed=val_seed,
+        stream=stream,
     )
     return dataset.split(split), dataset.class_names
 
 
-def _check_range(image_px: int | None, default_px: int, in_channels: int | None, val_fraction: float) -> None:
+def _open(found: Source, split: SplitName, wanted: Wanted, streamed: bool) -> AnyImages:
+    return found.stream(split, wanted) if streamed and found.stream is not None else found.read(split, wanted)
+
+
+def _is_streamed(found: Source, wanted: Wanted, stream: Streaming) -> bool:
+    if stream == "never":
+        return False
+    if found.stream is None:
+        if stream == "always":
+            raise UserError(f"{found.origin['path']} is read as a whole and cannot be streamed: leave stream at auto")
+        return False
+    if stream == "always":
+        return True
+    free = memory.available_bytes()
+    # The larger of the sides in question first: only near the bound need the images be looked at.
+    px = wanted.image_px or max(wanted.default_px, LARGEST_OWN_PX)
+    if free is None or _bytes(found, px, wanted) <= _MEMORY_SHARE * free:
+        return False
+    return _bytes(found, found.stream("train", wanted).image_px, wanted) > _MEMORY_SHARE * free
+
+
+def _bytes(found: Source, px: int, wanted: Wanted) -> int:
+    return found.n_images * px * px * wanted.in_channels
+
+
+def _check_range(
+    image_px: int | None, default_px: int, resize_px: int | None, in_channels: int | None, val_fraction: float
+) -> None:
     if image_px is not None and image_px < 1:
         raise UserError(f"image_px must be 1 or more, not {image_px}")
     if default_px < 1:
         raise UserError(f"default_px must be 1 or more, not {default_px}")
+    if resize_px is not None and resize_px < (image_px or default_px):
+        raise UserError(f"resize_px ({resize_px}) must be at least the network's input, {image_px or default_px}")
     if in_channels not in (None, 1, 3):
         raise UserError(f"in_channels must be 1 (grey) or 3 (RGB), not {in_channels}")
     if not 0 <= val_fraction < 1:

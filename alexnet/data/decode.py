@@ -42,6 +42,9 @@ _LONGEST_ASPECT = 16
 _EXIF_ORIENTATION = 0x0112
 
 
+Pixels = NDArray[np.uint8]
+
+
 class BadImageError(UserError):
     """An image file that cannot be read."""
 
@@ -134,6 +137,34 @@ def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDA
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
     return centre_square(decode_pixels(data, side_px, in_channels, name), side_px)
+
+
+def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str) -> None:
+    """Decode into `out_HWC` the part of a picture's centre square that begins at row `top` and column `left`.
+
+    Args:
+        out_HWC: uint8 [image_px, image_px, C].
+        data: content of the file.
+        side_px: side of the square; what lies outside of it is black.
+        top: row in the square, which may be negative.
+        left: column likewise.
+        name: what errors call the file.
+
+    Raises:
+        BadImageError: `data` is broken or no image.
+    """
+    image_px = out_HWC.shape[0]
+    if side_px == image_px and top == left == 0:
+        decode_into(out_HWC, data, name)
+        return
+    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name)
+    top_in, bottom_in = max(top, 0), min(top + image_px, side_px)
+    left_in, right_in = max(left, 0), min(left + image_px, side_px)
+    if (bottom_in - top_in, right_in - left_in) != (image_px, image_px):
+        out_HWC[:] = 0
+    out_HWC[top_in - top : bottom_in - top, left_in - left : right_in - left] = square_SSC[
+        top_in:bottom_in, left_in:right_in
+    ]
 
 
 def decode_pixels(data: bytes, image_px: int | None, in_channels: int, name: str) -> NDArray[np.uint8]:

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet.config import UserError
-from alexnet.data import cache, decode
+from alexnet.data import cache, decode, memory
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.source import BadFile, OnProgress, Source, Wanted
 from alexnet.data.split import TEST_SHARE, hashed_test
+from alexnet.data.streamed import FileStore, StreamedImages, usable_cpus
 
 LARGEST_OWN_PX = 64
 """Square images of one size up to this side are taken as they are."""
@@ -71,6 +72,8 @@ def open_folder(path: Path) -> Source:
         class_names=folder.class_names,
         in_channels=3,
         read=lambda split, wanted: _read(folder, split, wanted),
+        stream=lambda split, wanted: _stream(folder, split, wanted),
+        n_images=sum(len(files.paths) for files in folder.splits.values()),
         splits=tuple(folder.splits),
         origin={
             "path": str(path),
@@ -252,9 +255,7 @@ class _OtherSizeError(Exception):
 
 def _read(folder: Folder, split: SplitName, wanted: Wanted) -> Images:
     """The images of one split, from the decoded cache if their files are as they were."""
-    files = folder.splits[split]
-    if not files.paths:
-        raise UserError(f"{folder.path} has no {split} images ({folder.split_rule}): add some")
+    files = _files(folder, split)
     content = _hash_files(folder.path, files.paths)
     pixels = None
     if wanted.image_px is None:
@@ -262,6 +263,34 @@ def _read(folder: Folder, split: SplitName, wanted: Wanted) -> Images:
     if pixels is None:
         pixels = _read_fitted(folder.path, files.paths, wanted, content)
     return Images(torch.from_numpy(pixels), torch.tensor(files.labels, dtype=torch.int64), files.paths)
+
+
+def _stream(folder: Folder, split: SplitName, wanted: Wanted) -> StreamedImages:
+    """The images of one split where they lie."""
+    files = _files(folder, split)
+    return StreamedImages(
+        store=FileStore(folder.path, files.paths),
+        position_N=torch.arange(len(files.paths)),
+        labels_N=torch.tensor(files.labels, dtype=torch.int64),
+        image_px=wanted.image_px or _shared_px(folder.path, files.paths) or wanted.default_px,
+        in_channels=wanted.in_channels,
+    )
+
+
+def _files(folder: Folder, split: SplitName) -> Files:
+    files = folder.splits[split]
+    if not files.paths:
+        raise UserError(f"{folder.path} has no {split} images ({folder.split_rule}): add some")
+    return files
+
+
+def _shared_px(root: Path, paths: Sequence[str]) -> int | None:
+    """Side of the images, by their headers, if all are square and small and share it."""
+    px = _own_px(root, paths[0])
+    if px is None:
+        return None
+    sizes = _in_threads(lambda chunk: set(count_sizes(root, [paths[i] for i in chunk])[0]), len(paths))
+    return px if set().union(*sizes) == {f"{px}x{px}"} else None
 
 
 def _read_own_size(root: Path, paths: Sequence[str], wanted: Wanted, content: str) -> NDArray[np.uint8] | None:
@@ -401,26 +430,19 @@ def _describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
 def _allocate(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     """An array for decoded images, if the machine can hold it."""
     needed = int(np.prod(shape, dtype=np.int64))
-    memory = _memory_bytes()
-    if memory is not None and needed > 0.9 * memory:
+    total = memory.total_bytes()
+    if total is not None and needed > 0.9 * total:
         raise UserError(
             f"{shape[0]:,} images of {shape[1]} px take {needed / 2**30:.1f} GiB, more than this machine's memory of "
-            f"{memory / 2**30:.1f} GiB: choose a smaller --image-px, or fewer images"
+            f"{total / 2**30:.1f} GiB: stream them, or choose a smaller --image-px, or fewer images"
         )
     return np.empty(shape, np.uint8)
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not on Windows
-        return None
 
 
 def _in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
     """Results of `work` on chunks of 0..total, in order, computed in threads; the first exception ends all."""
     chunks = [range(start, min(start + _CHUNK_FILES, total)) for start in range(0, total, _CHUNK_FILES)]
-    executor = ThreadPoolExecutor(max_workers=_threads())
+    executor = ThreadPoolExecutor(max_workers=min(usable_cpus(), 16))
     try:
         for chunk, result in zip(chunks, executor.map(work, chunks), strict=True):
             if on_progress is not None:
@@ -428,11 +450,6 @@ def _in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress
             yield result
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _threads() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, 16)
 
 
 def count_sizes(root: Path, paths: Iterable[str]) -> tuple[Counter[str], Counter[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alexnet.data.dataset import Images, SplitName
+from alexnet.data.streamed import StreamedImages
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of images done and their total."""
@@ -45,3 +46,7 @@ class Source:
     """Those the source has; train and test always."""
     origin: dict[str, Any] = field(default_factory=dict)
     """Where it is and how it was split, as plain JSON values."""
+    stream: Callable[[SplitName, Wanted], StreamedImages] | None = None
+    """Index one split without reading its images; None: it is one array, which must be read."""
+    n_images: int = 0
+    """Images of all splits, where they can be streamed."""

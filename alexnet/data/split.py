@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.data.dataset import Images
+from alexnet.data.dataset import AnyImages, Images
+from alexnet.data.streamed import StreamedImages
 
 TEST_SHARE = 0.2
 """Share of the images that become the test split where the source has none."""
@@ -34,7 +35,7 @@ def stratified(labels_N: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-def held_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images | None]:
+def held_out(images: AnyImages, fraction: float, seed: int) -> tuple[AnyImages, AnyImages | None]:
     """Cut a validation split off `images`; with `fraction` 0 there is none and nothing is moved.
 
     The tensor in `images` is given up: what stays is moved together in place, so that the images are never in
@@ -47,6 +48,8 @@ def held_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images
     kept[val_N] = False
     train_N = kept.nonzero().flatten()
     val = images.take(val_N)
+    if isinstance(images, StreamedImages):
+        return images.take(train_N), val
     pixels_NHWC = images.pixels_NHWC
     # Ascending positions are never behind the row they move to, so no image is overwritten before it is read.
     for start in range(0, len(train_N), _ROWS):

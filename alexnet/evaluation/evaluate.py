@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.config import Preprocessing, UserError
-from alexnet.data import Images
+from alexnet.data import AnyImages
 from alexnet.data.augment import Normalizer
 from alexnet.evaluation.metrics import Evaluation, Metrics
 from alexnet.evaluation.views import image_views
@@ -19,13 +19,13 @@ _BATCH_PIXELS = 1000 * 32 * 32  # images a batch: 1000 of 32 px, 20 of 224 px
 
 
 def log_probabilities(
-    model: nn.Module, images: Images, preprocessing: Preprocessing, runtime: Runtime, views: int = 1
+    model: nn.Module, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime, views: int = 1
 ) -> Tensor:
     """Log of the class probabilities of every image, averaged over its views.
 
     Args:
         model: the network, on the runtime's device; its mode (train or eval) is put back afterwards.
-        images: the split, of the preprocessing's size and channels.
+        images: the split, of the preprocessing's channels and of its size or larger, in memory or streamed.
         preprocessing: how pixels become the network's input.
         runtime: device and number type.
         views: 1, 2 or 10, see `views.image_views`.
@@ -40,8 +40,10 @@ def log_probabilities(
     try:
         with torch.inference_mode(), runtime.autocast():
             parts = [
-                _mean_over_views([model(normalize(view)).float() for view in image_views(x_NHWC, views)])
-                for x_NHWC in (part.to(runtime.device) for part in torch.split(images.pixels_NHWC, batch_size))
+                _mean_over_views(
+                    [model(normalize(view)).float() for view in image_views(x_NHWC, views, preprocessing.image_px)]
+                )
+                for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size))
             ]
     finally:
         model.train(was_training)
@@ -55,7 +57,7 @@ def _mean_over_views(scores: list[Tensor]) -> Tensor:
 
 def evaluate(
     model: nn.Module,
-    images: Images,
+    images: AnyImages,
     class_names: Sequence[str],
     preprocessing: Preprocessing,
     runtime: Runtime,
@@ -66,14 +68,14 @@ def evaluate(
     return summarize(log_p_NK, images, class_names)
 
 
-def summarize(log_p_NK: Tensor, images: Images, class_names: Sequence[str]) -> Evaluation:
+def summarize(log_p_NK: Tensor, images: AnyImages, class_names: Sequence[str]) -> Evaluation:
     """Metrics of scores made before."""
     metrics = Metrics(len(class_names))
     metrics.update(log_p_NK, images.labels_N.to(log_p_NK.device))
     return metrics.result(class_names)
 
 
-def align_labels(images: Images, data_names: Sequence[str], model_names: Sequence[str]) -> Images:
+def align_labels(images: AnyImages, data_names: Sequence[str], model_names: Sequence[str]) -> AnyImages:
     """`images` with labels that count in the network's classes instead of the data set's.
 
     Raises:
@@ -89,4 +91,4 @@ def align_labels(images: Images, data_names: Sequence[str], model_names: Sequenc
             f"It knows: {', '.join(model_names[:10])}{' ...' if len(model_names) > 10 else ''}"
         )
     position = torch.tensor([list(model_names).index(name) for name in data_names])
-    return Images(images.pixels_NHWC, position[images.labels_N], images.files)
+    return images.with_labels(position[images.labels_N])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alexnet import models, recipes, weights
 from alexnet.config import ModelCard, Recipe, from_dict, to_dict
-from alexnet.data import Dataset, Images, SplitName
+from alexnet.data import AnyImages, Dataset, SplitName
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import Mistake, ReportContent, write_report
@@ -113,14 +113,14 @@ def repeat_command(values: dict[str, Any]) -> str:
     return shlex.join(parts + recipes.overrides(recipe))
 
 
-def worst_mistakes(log_p_NK: Tensor, images: Images, class_names: tuple[str, ...]) -> list[Mistake]:
+def worst_mistakes(log_p_NK: Tensor, images: AnyImages, class_names: tuple[str, ...]) -> list[Mistake]:
     """The images given to a wrong class with the most confidence, worst first."""
     confidence_N, predicted_N = log_p_NK.cpu().max(1)
     wrong_M = (predicted_N != images.labels_N.cpu()).nonzero().flatten()
     order_M = confidence_N[wrong_M].argsort(descending=True, stable=True)[:_MISTAKES]
     return [
         Mistake(
-            pixels_HWC=images.pixels_NHWC[i].numpy(),
+            pixels_HWC=images.pixels_at(i).numpy(),
             truth=class_names[int(images.labels_N[i])],
             predicted=class_names[int(predicted_N[i])],
             confidence=float(confidence_N[i].exp()),

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from alexnet.config import Interrupted, Preprocessing, Recipe, UserError
 from alexnet.data import Dataset
-from alexnet.data.loader import Loader, seed_for
+from alexnet.data.loader import seed_for
+from alexnet.data.stream import open_loader
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.runtime import Runtime
@@ -91,7 +92,7 @@ class Trainer:
         self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
         device, dtype = runtime.device, runtime.dtype
         self.model = model.to(memory_format=torch.channels_last).to(device)
-        self.train_loader = Loader(dataset.train, preprocessing, device, dtype, recipe.augment)
+        self.train_loader = open_loader(dataset.train, preprocessing, device, dtype, recipe.augment)
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
         self.steps = math.ceil(len(self.train_loader) / self.batch_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from torch import Tensor
 from alexnet import models
 from alexnet import runtime as runtimes
 from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
-from alexnet.data import Dataset, Images, channel_statistics
+from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics
 from alexnet.data import load as load_data
 from alexnet.data.augment import Normalizer
 from alexnet.data.loader import seed_for
@@ -90,8 +89,9 @@ def resume(run: FileName, *, observer: Observer | None = None) -> Path:
     began = values["environment"]
     runtime = runtimes.start(began["device"], began["precision"], began["threads"])
     with _watched(observer) as watching:
-        dataset = _load(recipe, values["data"]["root"], watching)
-        if _fingerprint(dataset) != values["data"]["fingerprint"]:
+        streamed = values["data"]["origin"].get("streamed", False)
+        dataset = _load(recipe, values["data"]["root"], watching, "always" if streamed else "never")
+        if dataset.train.fingerprint() != values["data"]["fingerprint"]:
             raise UserError(
                 f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
                 "or start a new run"
@@ -127,13 +127,14 @@ def _absolute(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
-def _load(recipe: Recipe, root: FileName | None, observer: Observer) -> Dataset:
+def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Streaming = "auto") -> Dataset:
     return load_data(
         recipe.data,
         root=root,
         image_px=recipe.image_px,
         default_px=models.facts(recipe.model.name).native_px,
         val_fraction=recipe.val_fraction,
+        stream=stream,
         on_progress=observer.on_load,
     )
 
@@ -167,11 +168,11 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
     return model, card
 
 
-def _sample(images: Images, preprocessing: Preprocessing, seed: int) -> Tensor:
+def _sample(images: AnyImages, preprocessing: Preprocessing, seed: int) -> Tensor:
     """Some training images, as the network is given them: enough to know the statistics of their patches."""
     order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed_for(seed, "whiten")))
     normalize = Normalizer(preprocessing, torch.device("cpu"), torch.float32)
-    return normalize(images.pixels_NHWC[order_N[:_WHITENING_IMAGES]])
+    return normalize(next(images.take(order_N[:_WHITENING_IMAGES]).parts(_WHITENING_IMAGES)))
 
 
 def _describe(
@@ -189,17 +190,9 @@ def _describe(
             "class_names": list(dataset.class_names),
             "n_train": len(dataset.train),
             "n_val": 0 if dataset.val is None else len(dataset.val),
-            "fingerprint": _fingerprint(dataset),
+            "fingerprint": dataset.train.fingerprint(),
             "origin": dataset.origin,
         },
         "preprocessing": to_dict(card.preprocessing),
         "environment": environment,
     }
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """CRC of the training pixels and labels: tells whether a resumed run sees the images it began with."""
-    crc = zlib.crc32(dataset.train.labels_N.numpy().tobytes())
-    for part in torch.split(dataset.train.pixels_NHWC, 4096):
-        crc = zlib.crc32(part.contiguous().numpy().data, crc)
-    return f"{crc:08x}"

@@ -53,6 +53,16 @@ def test_ten_views_at_32_px():
     ]
 
 
+def test_larger_images_give_true_corners_and_centre():
+    # 9 px for a network of 5: corners begin at 0 and 4, the centre at 2, and nothing is padded.
+    views = image_views(marked(9, (4, 4)), 10, image_px=5)
+    assert all(view.shape == (2, 5, 5, 3) for view in views)
+    places = [(2, 2), (4, 4), (4, 0), (0, 4), (0, 0)]
+    assert [bright(view)[1] for view in views] == places + [(row, 4 - column) for row, column in places]
+    (only,) = image_views(marked(9, (2, 6)), 1, image_px=5)
+    assert bright(only) == {1: (0, 4)}
+
+
 def test_corners_lose_the_far_edges_and_show_black():
     # 16 px: a border of 2. What stands within 2 px of the far edges falls out.
     views = image_views(marked(16, (0, 0), (0, 15), (15, 0), (15, 15)), 10)
