@@ -237,6 +237,8 @@ class Recipe:
     """auto (cuda, then mps, then cpu), or a device's name."""
     precision: Precision = "auto"
     """Numbers the network computes in; weights stay fp32. auto: bf16 where the device has it in hardware."""
+    compile: bool = False
+    """Compile the network (torch.compile): takes a minute first; for GPUs, as CPUs are slower with it."""
     threads: int | None = None
     """Threads on the CPU; None: as many as this process may run on."""
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -104,7 +104,7 @@ class FixedBatch(Loader):
         self._plan = super().plan(0, 0)
         self._batches: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def plan(self, seed: int, epoch: int) -> EpochPlan:
+    def plan(self, seed: int, epoch: int, train_px: int | None = None) -> EpochPlan:
         """The same for every epoch."""
         return self._plan
 

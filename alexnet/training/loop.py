@@ -92,6 +92,7 @@ class Trainer:
         self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
         device, dtype = runtime.device, runtime.dtype
         self.model = model.to(memory_format=torch.channels_last).to(device)
+        self._network = torch.compile(self.model) if recipe.compile else self.model
         self.train_loader = open_loader(dataset.train, preprocessing, device, dtype, recipe.augment)
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
@@ -124,8 +125,8 @@ class Trainer:
         return self.rows
 
     def _train_epoch(self, stop: _Stop) -> None:
-        recipe, model, loader = self.recipe, self.model, self.train_loader
-        model.train()
+        recipe, network, loader = self.recipe, self._network, self.train_loader
+        self.model.train()
         plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
         clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
@@ -137,7 +138,7 @@ class Trainer:
             set_lr(self.optimizers, scale)
             for x_NCHW, y_N in islice(batches, len(parts[self.step])):
                 with self.runtime.autocast():
-                    scores_NK = model(x_NCHW).float()
+                    scores_NK = network(x_NCHW).float()
                     losses = F.cross_entropy(scores_NK, y_N, reduction="sum", label_smoothing=recipe.label_smoothing)
                 # Images of the last, short batch weigh what all others do (as by Gluon's trainer.step(batch_size)).
                 self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
