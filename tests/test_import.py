@@ -16,10 +16,11 @@ PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
     {"config", "files"},
-    {"recipes", "models", "runtime"},
+    {"recipes", "models", "runtime", "run_folder"},
+    {"features"},
     {"weights", "data"},
     {"evaluation"},
-    {"training"},
+    {"training", "baseline"},
     {"bench"},
     {"cli"},
     {"__main__"},
@@ -111,7 +112,10 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-@pytest.mark.parametrize("room", ["bench", "data", "evaluation", "models", "training", "weights"])
+ROOMS = ("baseline", "bench", "data", "evaluation", "features", "models", "training", "weights")
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_of_a_room_is_there(room):
     module = importlib.import_module(f"alexnet.{room}")
     for name in module.__all__:

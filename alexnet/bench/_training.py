@@ -25,8 +25,8 @@ from alexnet.bench.tasks import WARMUP_STEPS, Setting
 from alexnet.config import ModelConfig, ModelName, Recipe, ScheduleConfig
 from alexnet.data import Dataset
 from alexnet.data.loader import EpochPlan, Loader
+from alexnet.run_folder import new_run
 from alexnet.runtime import Runtime
-from alexnet.training.folder import new_run
 from alexnet.training.loop import Observer, Progress, Trainer
 
 _GEMM_SIDE = 2048

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from alexnet import baseline as baselines
 from alexnet import bench as benchmark
 from alexnet import recipes
 from alexnet.cli import show
@@ -26,6 +27,11 @@ app = tyro.extras.SubcommandApp()
 _AnyRecipe: Any = tyro.extras.subcommand_type_from_defaults(
     {name: recipes.get(name) for name in recipes.names()},
     {name: recipes.summary(name) for name in recipes.names()},
+    prefix_names=False,
+)
+_AnyBaseline: Any = tyro.extras.subcommand_type_from_defaults(
+    {name: baselines.get(name) for name in baselines.names()},
+    {name: baselines.summary(name) for name in baselines.names()},
     prefix_names=False,
 )
 _OptionalPath = Annotated[Path | None, arg(metavar="PATH")]
@@ -64,6 +70,33 @@ def train(
     else:
         folder = training.train(recipe, root=root, out=out, overwrite=overwrite, observer=observer)
     show.result(training.RunFolder(folder))
+    return _OK
+
+
+@app.command
+def baseline(
+    recipe: Annotated[_AnyBaseline, arg(name="")],
+    *,
+    root: _OptionalPath = None,
+    out: _OptionalPath = None,
+    overwrite: bool = False,
+) -> int:
+    """Fit a classifier to hand-made features, as was done before AlexNet: alexnet baseline NAME --data SRC.
+
+    Flags follow the name; `alexnet baseline NAME --help` lists all of them. The run folder is like that of a network:
+    `alexnet evaluate` and `alexnet predict` take it.
+
+    Args:
+        recipe: What to do; every value of it can be changed by a flag.
+        root: Folder with the source's files, where they are not in the default place.
+        out: Run folder to write; default: runs/<name>-<time>.
+        overwrite: Replace an earlier run in --out.
+    """
+    from alexnet.cli.progress import observe_baseline
+    from alexnet.run_folder import RunFolder
+
+    folder = baselines.fit(recipe, root=root, out=out, overwrite=overwrite, observer=observe_baseline())
+    show.result(RunFolder(folder))
     return _OK
 
 

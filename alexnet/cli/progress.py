@@ -1,4 +1,4 @@
-"""Live progress of a training: a bar in a terminal, one line an epoch elsewhere."""
+"""Live progress of a run: a bar in a terminal, one line an epoch or a setting elsewhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from alexnet import baseline
 from alexnet.config import Recipe, UserError
-from alexnet.training import Observer, Progress, RunFolder
+from alexnet.run_folder import RunFolder
+from alexnet.training import Observer, Progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +25,16 @@ def observe(*, track: bool) -> Observer:
     console = Console(stderr=True)
     shown: Observer = _LiveBar(console) if console.is_terminal else _Lines(console)
     return _Several(shown, _TensorBoard()) if track else shown
+
+
+def observe_baseline() -> baseline.Observer:
+    """The observer of a baseline for the terminal at hand."""
+    console = Console(stderr=True)
+    return _LiveStages(console) if console.is_terminal else _Settings(console)
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 class _Lines(Observer):
@@ -45,7 +57,7 @@ class _Lines(Observer):
         )
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+        _print(self._console, text)
 
 
 class _LiveBar(_Lines):
@@ -134,3 +146,36 @@ class _Several(Observer):
     def on_end(self) -> None:
         for observer in self._observers:
             observer.on_end()
+
+
+class _Settings(baseline.Observer):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_start(self, folder: RunFolder, recipe: baseline.BaselineRecipe, dataset: Dataset) -> None:
+        held_out = len(dataset.val) if dataset.val else 0
+        _print(
+            self._console,
+            f"{recipe.name}: {len(dataset.train):,} images of {dataset.image_px} px, {held_out:,} held out, "
+            f"{len(dataset.class_names)} classes, in {folder.path}",
+        )
+
+    def on_trial(self, row: dict[str, Any]) -> None:
+        setting = "  ".join(f"{key} {value:g}" for key, value in row.items() if key not in ("val_top1", "elapsed_s"))
+        _print(self._console, f"{setting}  val top-1 {row['val_top1']:.4f}  {row['elapsed_s']:.0f} s")
+
+
+class _LiveStages(_Settings):
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._status = console.status("")
+
+    def on_load(self, done: int, total: int) -> None:
+        self.on_progress("reading images", done, total)
+
+    def on_progress(self, stage: str, done: int, total: int) -> None:
+        self._status.update(f"{stage}: {done:,} of {total:,}" if total else f"{stage}: step {done:,}")
+        self._status.start()
+
+    def on_end(self) -> None:
+        self._status.stop()

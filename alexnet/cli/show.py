@@ -17,7 +17,7 @@ from alexnet.bench import HEAD, TASKS, rows
 if TYPE_CHECKING:
     from alexnet.bench import Outcome
     from alexnet.evaluation import Evaluation
-    from alexnet.training import RunFolder
+    from alexnet.run_folder import RunFolder
 
 
 def line(text: str) -> None:
@@ -101,13 +101,14 @@ def bench_run(rep: int, outcome: Outcome) -> None:
 
 
 def result(folder: RunFolder) -> None:
-    """The end of a training: its figure, and where everything is."""
+    """The end of a run: its figure, and where everything is."""
     values = json.loads(folder.result.read_text(encoding="utf-8"))
     split = values["split"]
     top1, (low, high) = values[f"{split}_top1"], values[f"{split}_top1_interval"]
+    work = "fitted" if values["epochs"] is None else f"{values['epochs']} epochs"
     line(
         f"{split} top-1 {top1:.4f} (95% interval {low:.4f} to {high:.4f}) on {values[f'n_{split}']:,} "
-        f"images; {values['epochs']} epochs in {values['train_s']:.0f} s"
+        f"images; {work} in {values['train_s']:.0f} s"
     )
     line(f"run folder: {folder.path}")
     line(f"report:     {folder.report}")

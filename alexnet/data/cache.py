@@ -1,4 +1,4 @@
-"""Decoded images kept in the user's cache directory, found again by the content they were made from.
+"""Decoded images and features kept in the user's cache directory, found again by what they were made from.
 
 An entry is a `.npy` file followed by a check sum of all before it. Entries appear whole or not at all, are never
 changed in place, and one that fails its check is as good as absent; so any number of processes may use, make and
@@ -12,6 +12,7 @@ import os
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,25 +40,25 @@ def user_cache() -> Path:
     return Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
 
 
-def get(key: str) -> NDArray[np.uint8] | None:
+def get(key: str) -> NDArray[Any] | None:
     """The array stored under `key`, mapped from disk copy-on-write; None where there is none, or a broken one."""
     path = _path(key)
     try:
         if not _is_whole(path):
-            log.warning("the cache file %s is damaged: the images are decoded again", path)
+            log.warning("the cache file %s is damaged: it is made again", path)
             return None
         # Mode "c": the pages are the disk's own until written to, and the file never changes.
-        array: NDArray[np.uint8] = np.load(path, mmap_mode="c")
+        array: NDArray[Any] = np.load(path, mmap_mode="c")
         os.utime(path)  # pruning goes by the last use
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("the cache file %s cannot be read (%s): the images are decoded again", path, error)
+        log.warning("the cache file %s cannot be read (%s): it is made again", path, error)
         return None
     return array
 
 
-def put(key: str, array: NDArray[np.uint8]) -> None:
+def put(key: str, array: NDArray[Any]) -> None:
     """Store `array` under `key`; where that fails (full disk, read-only folder) a warning is logged."""
     path = _path(key)
     try:
@@ -73,7 +74,7 @@ def _path(key: str) -> Path:
     return directory() / f"{key}.npy"
 
 
-def _write(path: Path, array: NDArray[np.uint8]) -> None:
+def _write(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """Training: from a recipe and images to a run folder."""
 
 from alexnet.config import Interrupted
-from alexnet.training.folder import RunFolder
+from alexnet.run_folder import RunFolder
 from alexnet.training.loop import Observer, Progress
 from alexnet.training.run import resume, train
 

@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from alexnet import models, recipes, weights
 from alexnet.config import ModelCard, Recipe, from_dict, to_dict
-from alexnet.data import AnyImages, Dataset, SplitName
+from alexnet.data import Dataset, SplitName
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
-from alexnet.evaluation.report import Mistake, ReportContent, write_report
+from alexnet.evaluation.report import ReportContent, worst_mistakes, write_report
 from alexnet.files import write_json
 from alexnet.models import ConvNet
+from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
-from alexnet.training.folder import RunFolder
-
-_MISTAKES = 24
 
 
 def finish(
@@ -111,24 +108,6 @@ def repeat_command(values: dict[str, Any]) -> str:
     recipe, root = from_dict(Recipe, values["recipe"]), values["data"]["root"]
     parts = ["alexnet", "train", recipe.name, "--data", recipe.data, *(["--root", root] if root else [])]
     return shlex.join(parts + recipes.overrides(recipe))
-
-
-def worst_mistakes(log_p_NK: Tensor, images: AnyImages, class_names: tuple[str, ...]) -> list[Mistake]:
-    """The images given to a wrong class with the most confidence, worst first."""
-    confidence_N, predicted_N = log_p_NK.cpu().max(1)
-    wrong_M = (predicted_N != images.labels_N.cpu()).nonzero().flatten()
-    order_M = confidence_N[wrong_M].argsort(descending=True, stable=True)[:_MISTAKES]
-    return [
-        Mistake(
-            pixels_HWC=images.pixels_at(i).numpy(),
-            truth=class_names[int(images.labels_N[i])],
-            predicted=class_names[int(predicted_N[i])],
-            confidence=float(confidence_N[i].exp()),
-            truth_probability=float(log_p_NK[i, images.labels_N[i]].exp()),
-            file=images.files[i] if images.files else None,
-        )
-        for i in wrong_M[order_M].tolist()
-    ]
 
 
 def _first_filters(model: ConvNet) -> Any:

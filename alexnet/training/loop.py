@@ -22,9 +22,9 @@ from alexnet.data.loader import seed_for
 from alexnet.data.stream import open_loader
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
+from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
-from alexnet.training.folder import RunFolder
 from alexnet.training.optim import WeightAverage, build_optimizers, lr_scale, set_lr
 
 _FEW_STEPS = 100  # a network that made fewer is not yet stuck

@@ -19,9 +19,9 @@ from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics
 from alexnet.data import load as load_data
 from alexnet.data.augment import Normalizer
 from alexnet.data.loader import seed_for
+from alexnet.run_folder import RunFolder, new_run, refuse_to_lose, write_recipe
 from alexnet.training import checkpoint
 from alexnet.training.finish import finish
-from alexnet.training.folder import RunFolder, new_run, refuse_to_lose, write_recipe
 from alexnet.training.loop import Observer, Trainer
 
 FileName = str | os.PathLike[str]

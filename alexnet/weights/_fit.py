@@ -9,16 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet import models
+from alexnet import features, models
 from alexnet.models import ConvNet
 
 Entry = tuple[str, tuple[int, ...]]  # name and shape of a tensor
 
 
 def empty_net(name: str, options: dict[str, Any]) -> ConvNet:
-    """The network on the meta device: shapes without memory, and no random number drawn."""
+    """The network or pipeline on the meta device: shapes without memory, and no random number drawn."""
+    create = features.create if name in features.NAMES else models.create
     with torch.device("meta"):
-        return models.create(name, **options)
+        return create(name, **options)
 
 
 def entries(tensors: Iterable[tuple[str, Tensor]]) -> list[Entry]:

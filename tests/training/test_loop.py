@@ -22,7 +22,7 @@ from alexnet.config import (
     UserError,
 )
 from alexnet.data import Dataset, Images
-from alexnet.training.folder import new_run
+from alexnet.run_folder import new_run
 from alexnet.training.loop import Trainer
 
 CLASSES = ("dark", "light", "striped")

@@ -1,15 +1,18 @@
 """One self-contained HTML page that says how good a trained network is."""
 
-from alexnet.evaluation.report.page import Mistake, ReportContent, write_report
+from alexnet.evaluation.report.mistakes import worst_mistakes
+from alexnet.evaluation.report.page import Mistake, ReportContent, Trial, write_report
 from alexnet.evaluation.report.pictures import filters_picture
 from alexnet.evaluation.report.plots import calibration_plot, curves, curves_svg
 
 __all__ = [
     "Mistake",
     "ReportContent",
+    "Trial",
     "calibration_plot",
     "curves",
     "curves_svg",
     "filters_picture",
+    "worst_mistakes",
     "write_report",
 ]

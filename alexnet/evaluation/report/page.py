@@ -46,6 +46,15 @@ class Mistake:
     """Path below the source's folder; None where images are not files."""
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A setting that was tried on held-out images."""
+
+    setting: str
+    val_top1: float
+    chosen: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportContent:
     """Everything the report shows. Parts that are empty or None leave their section out."""
@@ -55,6 +64,8 @@ class ReportContent:
     """What a reader asks first, by name: recipe, data, model, seed, hardware, versions."""
     command: str | None = None
     """The command line that repeats the run."""
+    subject: str = "network"
+    """What was measured, in the report's sentences."""
     evaluation: Evaluation
     split: str = "test"
     """Which images `evaluation` is of: test, val or train."""
@@ -62,10 +73,12 @@ class ReportContent:
     """Weights and biases of the network."""
     history: plots.History = ()
     """Rows of `metrics.jsonl`, an epoch each."""
+    trials: Sequence[Trial] = ()
+    """Settings that were tried, in order."""
     mistakes: Sequence[Mistake] = ()
     """Worst first."""
     filters_OCHW: NDArray[Any] | None = None
-    """Weights of the first convolution, C = 1 or 3."""
+    """Weights of the first convolution, or patches of a dictionary; C = 1 or 3."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain values; nested groups are shown as `group.field`."""
 

@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alexnet.config import Recipe, UserError, from_dict
 from alexnet.files import atomic_write, write_json
+
+
+class Named(Protocol):
+    """A recipe of any kind."""
+
+    @property
+    def name(self) -> str:
+        """What its runs are called."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A row an epoch."""
+        """A row an epoch, or a setting tried."""
         return self.path / "metrics.jsonl"
 
     @property
@@ -51,18 +59,30 @@ class RunFolder:
         return self.path / "report.html"
 
     def read_recipe(self) -> tuple[Recipe, dict[str, Any]]:
-        """The recipe, and the whole of recipe.json.
+        """The recipe of a network's training, and the whole of recipe.json.
 
         Raises:
-            UserError: this is no run folder, or its recipe.json cannot be read.
+            UserError: this is no run folder, it holds a baseline, or its recipe.json cannot be read.
         """
+        values = self.read_values()
+        try:
+            if values.get("kind") == "baseline":
+                raise UserError("it holds a baseline: begin again with `alexnet baseline NAME --overwrite`")
+            return from_dict(Recipe, values["recipe"]), values
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"cannot read {self.recipe}: {error}") from error
+
+    def read_values(self) -> dict[str, Any]:
+        """The whole of recipe.json, of a network or a baseline; raises `UserError` where it cannot be read."""
         if not self.recipe.is_file():
             raise UserError(f"{self.path} is no run folder: it has no recipe.json")
         try:
             values = json.loads(self.recipe.read_text(encoding="utf-8"))
-            return from_dict(Recipe, values["recipe"]), values
-        except (KeyError, TypeError, ValueError) as error:
+            if not isinstance(values, dict):
+                raise UserError("it should hold an object")
+        except ValueError as error:
             raise UserError(f"cannot read {self.recipe}: {error}") from error
+        return values
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
@@ -79,7 +99,7 @@ class RunFolder:
             rows.write(json.dumps(row) + "\n")
 
 
-def new_run(out: str | os.PathLike[str] | None, recipe: Recipe, *, overwrite: bool = False) -> RunFolder:
+def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: bool = False) -> RunFolder:
     """Make an empty run folder.
 
     Args:
@@ -110,13 +130,12 @@ def refuse_to_lose(out: str | os.PathLike[str] | None, *, overwrite: bool) -> No
     if not path.is_dir():
         raise UserError(f"--out {path} is a file: name a folder")
     if any(path.iterdir()) and not overwrite:
-        raise UserError(
-            f"{path} is not empty: continue that run with `alexnet train --resume {path}`, "
-            "replace it with --overwrite, or name another --out"
-        )
+        resumable = RunFolder(path).checkpoint.exists()
+        resume = f"continue that run with `alexnet train --resume {path}`, " if resumable else ""
+        raise UserError(f"{path} is not empty: {resume}replace it with --overwrite, or name another --out")
 
 
-def _default_path(recipe: Recipe) -> Path:
+def _default_path(recipe: Named) -> Path:
     stem = Path("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path, number = stem, 2
     while path.exists():

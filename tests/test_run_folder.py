@@ -8,7 +8,7 @@ import pytest
 
 from alexnet import recipes
 from alexnet.config import UserError
-from alexnet.training.folder import RunFolder, new_run
+from alexnet.run_folder import RunFolder, new_run
 
 
 def test_default_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,8 +20,22 @@ def test_default_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match=r"not empty: replace it with --overwrite"):
+        new_run(tmp_path, recipes.digits())
+
+
+def test_a_run_that_can_go_on_says_so(tmp_path: Path) -> None:
+    checkpoint = RunFolder(tmp_path).checkpoint
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
     with pytest.raises(UserError, match=r"not empty.*--resume.*--overwrite"):
         new_run(tmp_path, recipes.digits())
+
+
+def test_a_baseline_cannot_be_resumed(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"kind": "baseline", "recipe": {"name": "hog_linear"}}')
+    with pytest.raises(UserError, match="alexnet baseline"):
+        RunFolder(tmp_path).read_recipe()
 
 
 def test_overwrite_removes_the_run_and_nothing_else(tmp_path: Path) -> None:

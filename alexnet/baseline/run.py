@@ -1,0 +1,196 @@
+"""From a baseline's recipe and data to a finished run folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from alexnet import features
+from alexnet import runtime as runtimes
+from alexnet.baseline.classifier import Fitted, fit_classifier
+from alexnet.baseline.dictionary import learn_dictionary
+from alexnet.baseline.extract import Table, extract
+from alexnet.baseline.finish import finish
+from alexnet.baseline.recipe import BaselineRecipe, WordsRecipe
+from alexnet.config import ModelCard, Preprocessing, UserError, to_dict
+from alexnet.data import Dataset
+from alexnet.data import load as load_data
+from alexnet.data.loader import seed_for
+from alexnet.run_folder import RunFolder, new_run, refuse_to_lose, write_recipe
+from alexnet.runtime import Runtime
+
+FileName = str | os.PathLike[str]
+_DEFAULT_PX = 64  # of photographs: gradients need more of them than 32 px hold
+
+
+class Observer:
+    """Told what happens in a run; each method may be overridden."""
+
+    def on_load(self, done: int, total: int) -> None:
+        """So many image files are decoded; not called where they were before."""
+
+    def on_start(self, folder: RunFolder, recipe: BaselineRecipe, dataset: Dataset) -> None:
+        """The images are read."""
+
+    def on_progress(self, stage: str, done: int, total: int) -> None:
+        """Some steps of a stage are done; their total is 0 where it is not known."""
+
+    def on_trial(self, row: dict[str, Any]) -> None:
+        """A setting was measured on the held-out images; `row` is its line of metrics.jsonl."""
+
+    def on_end(self) -> None:
+        """The run is over, whatever the reason."""
+
+
+def fit(
+    recipe: BaselineRecipe,
+    data: str | None = None,
+    *,
+    root: FileName | None = None,
+    out: FileName | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Path:
+    """Extract features, fit a classifier to them and write the run folder.
+
+    A run that was stopped is begun again with `overwrite`; its features are taken from the cache.
+
+    Args:
+        recipe: what to do, see `alexnet.baseline.names`.
+        data: a source's name or a folder of class folders; None: the recipe's own source.
+        root: where the source's files are, where they are not in the default place.
+        out: the run folder; None: `runs/<name>-<time>` here.
+        overwrite: replace an earlier run at `out`.
+        observer: told of progress.
+
+    Returns:
+        The run folder, with `model.safetensors`, `result.json` and `report.html`.
+
+    Raises:
+        UserError: recipe and data do not fit together; the message says what to do.
+    """
+    refuse_to_lose(out, overwrite=overwrite)
+    watching = observer or Observer()
+    runtime = runtimes.start(recipe.device, "fp32", recipe.threads)
+    recipe = replace(recipe, data=_absolute(data or recipe.data))
+    try:
+        dataset = load_data(
+            recipe.data,
+            root=root,
+            image_px=recipe.image_px,
+            default_px=_DEFAULT_PX,
+            val_fraction=recipe.val_fraction,
+            on_progress=watching.on_load,
+        )
+        if dataset.val is None or len(dataset.class_names) < 2:
+            raise UserError(f"{recipe.data} has one class: a classifier needs two or more")
+        folder = new_run(out, recipe, overwrite=overwrite)
+        write_recipe(folder, _describe(recipe, dataset, root, runtimes.environment(runtime)))
+        folder.write_metrics([])
+        watching.on_start(folder, recipe, dataset)
+        with torch.no_grad():
+            pipeline, card, facts = _build(recipe, dataset, runtime, folder, watching)
+        finish(folder, recipe, dataset, pipeline, card, runtime, facts)
+        return folder.path
+    finally:
+        watching.on_end()
+
+
+def _build(
+    recipe: BaselineRecipe, dataset: Dataset, runtime: Runtime, folder: RunFolder, watching: Observer
+) -> tuple[features.Pipeline, ModelCard, dict[str, Any]]:
+    """The pipeline with all its numbers, its card, and what is told of its making."""
+    began_s = time.perf_counter()
+
+    def elapsed_s() -> float:
+        return round(time.perf_counter() - began_s, 2)
+
+    def tried(setting: dict[str, Any], val_top1: float) -> None:
+        row = {**setting, "val_top1": val_top1, "elapsed_s": elapsed_s()}
+        folder.append_metrics(row)
+        watching.on_trial(row)
+
+    generator = torch.Generator().manual_seed(seed_for(recipe.seed, "baseline"))
+    extractor = _extractor(recipe, dataset, runtime, generator, watching)
+    ready_s = elapsed_s()
+    table = _extract(extractor, dataset, runtime, watching)
+    extracted_s = elapsed_s()
+    fitted = fit_classifier(recipe, table, generator, tried, watching.on_progress)
+    facts = {
+        "train_s": elapsed_s(),
+        "features": table.x_ND.shape[1],
+        "images_per_s": None if table.from_cache else round(len(table.x_ND) / max(extracted_s - ready_s, 1e-9), 1),
+        "chosen": fitted.chosen,
+    }
+    return features.Pipeline(nn.Sequential(extractor), fitted.layers), _card(recipe, dataset, fitted), facts
+
+
+def _extractor(
+    recipe: BaselineRecipe, dataset: Dataset, runtime: Runtime, generator: torch.Generator, watching: Observer
+) -> nn.Module:
+    words = recipe.words if isinstance(recipe, WordsRecipe) else None
+    extractor = features.extractor(recipe.name, dataset.in_channels, dataset.image_px, words).to(runtime.device)
+    if isinstance(extractor, features.VisualWords | features.KMeansFeatures):
+        learn_dictionary(extractor, dataset.train, generator, watching.on_progress)
+    return extractor
+
+
+def _extract(extractor: nn.Module, dataset: Dataset, runtime: Runtime, watching: Observer) -> Table:
+    def on_batch(done: int, total: int) -> None:
+        watching.on_progress("extracting features", done, total)
+
+    return extract(extractor, dataset, _preprocessing(dataset), runtime.device, on_batch)
+
+
+def _preprocessing(dataset: Dataset) -> Preprocessing:
+    """Pixels in 0..1, no more."""
+    C = dataset.in_channels
+    return Preprocessing(image_px=dataset.image_px, in_channels=C, mean=(0.0,) * C, std=(1.0,) * C)
+
+
+def _card(recipe: BaselineRecipe, dataset: Dataset, fitted: Fitted) -> ModelCard:
+    words = {"words": recipe.words} if isinstance(recipe, WordsRecipe) else {}
+    return ModelCard(
+        model=recipe.name,
+        options={
+            "num_classes": len(dataset.class_names),
+            "in_channels": dataset.in_channels,
+            "image_px": dataset.image_px,
+            **words,
+            **fitted.options,
+        },
+        class_names=dataset.class_names,
+        preprocessing=_preprocessing(dataset),
+        recipe=to_dict(recipe),
+    )
+
+
+def _absolute(source: str) -> str:
+    """A folder's full path, so that the run can be repeated from anywhere; a source's name as it is."""
+    return str(Path(source).resolve()) if Path(source).is_dir() else source
+
+
+def _describe(
+    recipe: BaselineRecipe, dataset: Dataset, root: FileName | None, environment: dict[str, object]
+) -> dict[str, Any]:
+    """The values of recipe.json."""
+    return {
+        "kind": "baseline",
+        "recipe": to_dict(recipe),
+        "data": {
+            "root": None if root is None else str(Path(root).resolve()),
+            "class_names": list(dataset.class_names),
+            "n_train": len(dataset.train),
+            "n_val": 0 if dataset.val is None else len(dataset.val),
+            "fingerprint": dataset.train.fingerprint(),
+            "origin": dataset.origin,
+        },
+        "preprocessing": to_dict(_preprocessing(dataset)),
+        "environment": environment,
+    }
