@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet.baseline.recipe import Loss
@@ -170,6 +171,9 @@ _LOSSES: dict[Loss, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
 def calibrate(scores_NK: Tensor, labels_N: Tensor) -> float:
     """What to multiply scores by so that their softmax are the best probabilities (Guo 2017: temperature scaling).
 
+    Targets are 1 - 1 / (N + 2) for the true class, as if one more image had gone wrong (Platt 1999), so that a few
+    images that are all right do not make the classifier certain.
+
     Args:
         scores_NK: scores of images the classifier was not fitted to.
         labels_N: class of each.
@@ -177,8 +181,11 @@ def calibrate(scores_NK: Tensor, labels_N: Tensor) -> float:
     from scipy.optimize import minimize_scalar
 
     scores_NK = scores_NK.double()
+    N, K = scores_NK.shape
+    smoothing = K / (K - 1) / (N + 2)  # torch spreads it over all K classes, the true one included
 
     def mean_loss(log_factor: float) -> float:
-        return float(torch.nn.functional.cross_entropy(scores_NK * float(np.exp(log_factor)), labels_N))
+        scaled_NK = scores_NK * float(np.exp(log_factor))
+        return float(F.cross_entropy(scaled_NK, labels_N, label_smoothing=smoothing))
 
     return float(np.exp(minimize_scalar(mean_loss, bounds=(-7, 7), method="bounded").x))

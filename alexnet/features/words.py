@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from alexnet.features.hog import dense_sift, to_levels
 
-_CHUNK_FLOATS = 1 << 22  # of the largest array in between: 16 MiB
+_CHUNK_FLOATS = 1 << 20  # of the largest array in between: 4 MiB, so that it stays in the cache
 _SIFT_NUMBERS = 128
 _SIFT_IMAGES = 64  # at once: their descriptors stay in the cache
 _PYRAMID = 4  # regions a side on the finest of the levels 1, 2 and 4 (Lazebnik 2006)
