@@ -161,7 +161,8 @@ def _range(runs: list[list[float]], epoch: int) -> str:
 
 
 def _is_run(path: Path) -> bool:
-    return "runs" in json.loads(path.read_text())
+    result = json.loads(path.read_text())
+    return "runs" in result and "recipe" in result
 
 
 def _line(result: dict[str, Any], name: str) -> str:

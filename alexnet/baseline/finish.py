@@ -40,7 +40,7 @@ def finish(
         pipeline: what was made.
         card: what travels with it.
         runtime: device and threads.
-        facts: train_s, features, images_per_s and chosen.
+        facts: train_s, cpu_s (processor seconds of all threads), features, images_per_s and chosen.
 
     Returns:
         The values of result.json.

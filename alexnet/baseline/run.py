@@ -106,7 +106,7 @@ def _build(
     recipe: BaselineRecipe, dataset: Dataset, runtime: Runtime, folder: RunFolder, watching: Observer
 ) -> tuple[features.Pipeline, ModelCard, dict[str, Any]]:
     """The pipeline with all its numbers, its card, and what is told of its making."""
-    began_s = time.perf_counter()
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
 
     def elapsed_s() -> float:
         return round(time.perf_counter() - began_s, 2)
@@ -124,6 +124,7 @@ def _build(
     fitted = fit_classifier(recipe, table, generator, tried, watching.on_progress)
     facts = {
         "train_s": elapsed_s(),
+        "cpu_s": round(time.process_time() - began_cpu_s, 2),
         "features": table.x_ND.shape[1],
         "images_per_s": None if table.from_cache else round(len(table.x_ND) / max(extracted_s - ready_s, 1e-9), 1),
         "chosen": fitted.chosen,

@@ -1,0 +1,74 @@
+"""Turn finished runs of `alexnet baseline` into results that can be published.
+
+python benchmarks/record_baselines.py RUN [RUN ...]   write benchmarks/results/baseline-NAME.json for each
+python benchmarks/record_baselines.py --table         make the table of docs/baselines.md anew
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from alexnet import baseline
+from alexnet.files import write_json
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PAGE = HERE.parent / "docs" / "baselines.md"
+ENVIRONMENT = ("alexnet", "python", "torch", "numpy", "cpu", "cpus", "gpu", "device", "threads")
+BEGIN, END = "<!-- results: begin (benchmarks/record_baselines.py --table) -->", "<!-- results: end -->"
+
+
+def record(run: Path) -> None:
+    if not (run / "result.json").exists():
+        sys.exit(f"not finished: {run}")
+    values = json.loads((run / "recipe.json").read_text())
+    result = json.loads((run / "result.json").read_text())
+    if result["split"] != "test":
+        sys.exit(f"{run} left the test split closed")
+    name = values["recipe"]["name"]
+    write_json(
+        RESULTS / f"baseline-{name}.json",
+        {
+            "command": f"alexnet baseline {name} --data SRC",
+            "baseline": {**values["recipe"], "data": None},
+            "data": {key: values["data"][key] for key in ("n_train", "n_val", "fingerprint")},
+            "environment": {key: values["environment"][key] for key in ENVIRONMENT},
+            "commit": values["environment"]["commit"],
+            "result": {key: result[key] for key in result if key not in ("recipe", "epochs", "precision", "device")},
+            "trials": [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()],
+        },
+    )
+
+
+def table() -> None:
+    rows = [
+        "| baseline | test top-1 (95% interval) | settings chosen on held-out images | features | processor time |",
+        "|---|---|---|---|---|",
+    ]
+    for name in baseline.names():
+        path = RESULTS / f"baseline-{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text())["result"]
+            low, high = result["test_top1_interval"]
+            settings = ", ".join(f"{key} {value:.3g}" for key, value in result["chosen"].items())
+            rows.append(
+                f"| [`{name}`](../benchmarks/results/{path.name}) | {result['test_top1']:.4f} ({low:.4f} to "
+                f"{high:.4f}) | {settings} | {result['features']:,} | {result['cpu_s'] / 60:.1f} min |"
+            )
+    text = PAGE.read_text()
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    PAGE.write_text(re.sub(pattern, lambda _: "\n".join([BEGIN, *rows, END]), text, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--table"]:
+            table()
+        case runs if runs and not runs[0].startswith("-"):
+            for run in runs:
+                record(Path(run))
+        case _:
+            sys.exit(__doc__)
