@@ -153,7 +153,7 @@ def _fit_kernel(
     linear = _refit(recipe, mapped, choice, on_progress)
     # One matrix product less for each image to come: the mixing becomes part of the weights.
     folded = Linear((linear.weight_KD.double() @ mixing_ME.double().T).float(), linear.bias_K)
-    kernel = RbfKernel(*landmarks_MD.shape, gamma)
+    kernel = RbfKernel(len(landmarks_MD), landmarks_MD.shape[1], gamma)
     kernel.landmarks_MD.data = landmarks_MD.clone()
     return Fitted(
         nn.Sequential(kernel, _layer(folded)),
@@ -200,7 +200,8 @@ def nystroem(landmarks_MD: Tensor, gamma: float) -> Tensor:
     kernel_MM = rbf_kernel(landmarks_MD.double(), landmarks_MD.double(), gamma)
     value_M, axes_MM = torch.linalg.eigh(kernel_MM)
     kept = value_M > _SMALLEST_EIGENVALUE * value_M[-1]
-    return (axes_MM[:, kept] * value_M[kept].rsqrt()).float()
+    mixing_ME: Tensor = axes_MM[:, kept] * value_M[kept].rsqrt()
+    return mixing_ME.float()
 
 
 def _mapped(table: Table, landmarks_MD: Tensor, mixing_ME: Tensor, gamma: float, on_progress: OnProgress) -> Table:

@@ -102,7 +102,7 @@ def kmeans(
     words_MP = x_RP[torch.randperm(len(x_RP), generator=generator)[:words].to(x_RP.device)]
     for done in range(1, rounds + 1):
         sums_MP, counts_M = torch.zeros_like(words_MP), x_RP.new_zeros(words)
-        for part in x_RP.split(_ROWS):
+        for part in torch.split(x_RP, _ROWS):
             word_R = nearest_word(part, words_MP)
             sums_MP.index_add_(0, word_R, part)
             counts_M.index_add_(0, word_R, torch.ones_like(part[:, 0]))

@@ -9,6 +9,7 @@ Shapes: N images, D features, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Linear:
 
     def __call__(self, x_ND: Tensor) -> Tensor:
         """Scores [N, K]."""
-        return torch.cat([torch.addmm(self.bias_K, part, self.weight_KD.T) for part in x_ND.split(_ROWS)])
+        return torch.cat([torch.addmm(self.bias_K, part, self.weight_KD.T) for part in torch.split(x_ND, _ROWS)])
 
     def scaled(self, factor: float) -> Linear:
         """The classifier whose scores are `factor` times these."""
@@ -49,10 +50,10 @@ class Scaling:
     @classmethod
     def of(cls, x_ND: Tensor) -> Scaling:
         """That of the features `x_ND`."""
-        mean_D = sum((part.double().sum(0) for part in x_ND.split(_ROWS)), torch.zeros((), dtype=torch.float64))
-        mean_D = (mean_D / len(x_ND)).float()
-        square = sum(float((part - mean_D).square().sum(dtype=torch.float64)) for part in x_ND.split(_ROWS))
-        return cls(mean_D, (x_ND.numel() / square) ** 0.5 if square > 0 else 1.0)
+        parts = torch.split(x_ND, _ROWS)
+        mean_D = (torch.stack([part.sum(0, dtype=torch.float64) for part in parts]).sum(0) / len(x_ND)).float()
+        square = math.fsum(float((part - mean_D).square().sum(dtype=torch.float64)) for part in parts)
+        return cls(mean_D, math.sqrt(x_ND.numel() / square) if square > 0 else 1.0)
 
 
 def fit_linear(
@@ -141,7 +142,7 @@ class _Objective:
         return value, gradient.double().cpu().numpy().ravel()
 
     def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from zip(self.x_ND.split(_ROWS), self.labels_N.split(_ROWS), strict=True)
+        yield from zip(torch.split(self.x_ND, _ROWS), torch.split(self.labels_N, _ROWS), strict=True)
 
 
 def _scale(linear: Linear, scaling: Scaling) -> Linear:

@@ -90,12 +90,13 @@ def fit(
         )
         if dataset.val is None or len(dataset.class_names) < 2:
             raise UserError(f"{recipe.data} has one class: a classifier needs two or more")
+        extractor = _extractor(recipe, dataset).to(runtime.device)
         folder = new_run(out, recipe, overwrite=overwrite)
         write_recipe(folder, _describe(recipe, dataset, root, runtimes.environment(runtime)))
         folder.write_metrics([])
         watching.on_start(folder, recipe, dataset)
         with torch.no_grad():
-            pipeline, card, facts = _build(recipe, dataset, runtime, folder, watching)
+            pipeline, card, facts = _build(recipe, dataset, extractor, runtime, folder, watching)
         finish(folder, recipe, dataset, pipeline, card, runtime, facts)
         return folder.path
     finally:
@@ -103,7 +104,12 @@ def fit(
 
 
 def _build(
-    recipe: BaselineRecipe, dataset: Dataset, runtime: Runtime, folder: RunFolder, watching: Observer
+    recipe: BaselineRecipe,
+    dataset: Dataset,
+    extractor: nn.Module,
+    runtime: Runtime,
+    folder: RunFolder,
+    watching: Observer,
 ) -> tuple[features.Pipeline, ModelCard, dict[str, Any]]:
     """The pipeline with all its numbers, its card, and what is told of its making."""
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
@@ -117,7 +123,8 @@ def _build(
         watching.on_trial(row)
 
     generator = torch.Generator().manual_seed(seed_for(recipe.seed, "baseline"))
-    extractor = _extractor(recipe, dataset, runtime, generator, watching)
+    if isinstance(extractor, features.VisualWords | features.KMeansFeatures):
+        learn_dictionary(extractor, dataset.train, generator, watching.on_progress)
     ready_s = elapsed_s()
     table = _extract(extractor, dataset, runtime, watching)
     extracted_s = elapsed_s()
@@ -132,14 +139,9 @@ def _build(
     return features.Pipeline(nn.Sequential(extractor), fitted.layers), _card(recipe, dataset, fitted), facts
 
 
-def _extractor(
-    recipe: BaselineRecipe, dataset: Dataset, runtime: Runtime, generator: torch.Generator, watching: Observer
-) -> nn.Module:
+def _extractor(recipe: BaselineRecipe, dataset: Dataset) -> nn.Module:
     words = recipe.words if isinstance(recipe, WordsRecipe) else None
-    extractor = features.extractor(recipe.name, dataset.in_channels, dataset.image_px, words).to(runtime.device)
-    if isinstance(extractor, features.VisualWords | features.KMeansFeatures):
-        learn_dictionary(extractor, dataset.train, generator, watching.on_progress)
-    return extractor
+    return features.extractor(recipe.name, dataset.in_channels, dataset.image_px, words)
 
 
 def _extract(extractor: nn.Module, dataset: Dataset, runtime: Runtime, watching: Observer) -> Table:

@@ -50,7 +50,7 @@ class VisualWords(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Pixels in 0..1 to [N, D] in 0..1."""
-        parts = x_NCHW.split(_SIFT_IMAGES)
+        parts = torch.split(x_NCHW, _SIFT_IMAGES)
         return torch.cat([self._count(self._describe(part_NCHW)) for part_NCHW in parts])
 
     def _describe(self, x_NCHW: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class KMeansFeatures(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Pixels in 0..1 to [N, D], 0 or more."""
         images = max(1, _CHUNK_FLOATS // (self.side**2 * len(self.words_MP)))
-        return torch.cat([self._encode(part_NCHW) for part_NCHW in x_NCHW.split(images)])
+        return torch.cat([self._encode(part_NCHW) for part_NCHW in torch.split(x_NCHW, images)])
 
     def _encode(self, x_NCHW: Tensor) -> Tensor:
         z_NLP = self.whiten(self.patches(x_NCHW))
