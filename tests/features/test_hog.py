@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tarfile
 import time
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
+from alexnet.data import fit_image
 from alexnet.features.hog import Hog, dense_sift, hog, to_grey
 
 feature = pytest.importorskip("skimage.feature", reason="scikit-image is not installed")
@@ -39,6 +42,18 @@ def as_tensor(x_NHWC: np.ndarray) -> torch.Tensor:
 def test_equals_scikit_image(height, width, cell_px, channels, smooth):
     x = images(20, height, width, channels, smooth=smooth)
     np.testing.assert_allclose(hog(as_tensor(x), cell_px).numpy(), reference(x, cell_px), atol=1e-6)
+
+
+def test_equals_scikit_image_on_photographs(test_data):
+    photographs = []
+    with tarfile.open(test_data / "imagenet-samples.tar") as archive:
+        for member in archive:
+            if member.name.lower().endswith((".jpg", ".jpeg")) and len(photographs) < 8:
+                file = archive.extractfile(member)
+                assert file is not None
+                photographs.append(fit_image(np.asarray(Image.open(file).convert("RGB")), 64, 3))
+    x = np.stack(photographs)
+    np.testing.assert_allclose(hog(as_tensor(x), 8).numpy(), reference(x, 8), atol=1e-6)
 
 
 def test_flat_images_give_zeros():
