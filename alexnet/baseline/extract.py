@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import Preprocessing
-from alexnet.data import AnyImages, Dataset, cache
+from alexnet.config import Preprocessing, UserError
+from alexnet.data import AnyImages, Dataset, cache, memory
 from alexnet.data.augment import Normalizer
 
 _VERSION = 1  # of the features' definitions: raise it when their values change
@@ -58,6 +58,9 @@ def extract(
         preprocessing: how pixels become the input of `features`.
         device: where features are computed and kept.
         on_batch: called with the number of images done and their total.
+
+    Raises:
+        UserError: the features would not fit into the memory that is free.
     """
     assert dataset.val is not None
     splits: tuple[AnyImages, AnyImages] = (dataset.train, dataset.val)
@@ -93,12 +96,22 @@ def _compute(
         for pixels_NHWC in images.parts(batch_size):
             part_ND = features(normalize(pixels_NHWC.to(device)))
             if x_ND is None:  # made once, as large as it will be: features can fill half the memory
+                _check_memory(total * part_ND[0].nbytes, total)
                 x_ND = part_ND.new_empty(total, part_ND.shape[1])
             x_ND[done : done + len(part_ND)] = part_ND
             done += len(part_ND)
             on_batch(done, total)
     assert x_ND is not None
     return x_ND
+
+
+def _check_memory(wanted_bytes: int, images: int) -> None:
+    free_bytes = memory.available_bytes()
+    if free_bytes is not None and wanted_bytes > free_bytes:
+        raise UserError(
+            f"the features of {images:,} images take {wanted_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB of "
+            "memory are free: set --words lower where there are words, or use fewer images"
+        )
 
 
 def _key(features: nn.Module, splits: tuple[AnyImages, ...]) -> str:

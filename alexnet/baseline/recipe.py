@@ -35,7 +35,7 @@ class BaselineRecipe:
     open_test: bool = True
     """Measure the result on the test split; False: on the held-out images, so that trials leave it unseen."""
     device: str = "auto"
-    """auto (cuda, then mps, then cpu), or a device's name."""
+    """auto (cuda, then cpu), or a device's name; mps lacks the fp64 that fitting needs."""
     threads: int | None = None
     """Threads on the CPU; None: as many as this process may run on."""
 
@@ -100,7 +100,7 @@ def hog_linear() -> LinearRecipe:
 
 
 def hog_color_linear() -> LinearRecipe:
-    """Histograms of oriented gradients and of colours, and a linear SVM: a minute or two on two cores.
+    """Histograms of oriented gradients and of colours, and a linear SVM.
 
     alexnet baseline hog_color_linear --data cifar10
     """

@@ -77,7 +77,7 @@ def fit(
     """
     refuse_to_lose(out, overwrite=overwrite)
     watching = observer or Observer()
-    runtime = runtimes.start(recipe.device, "fp32", recipe.threads)
+    runtime = _start(recipe)
     recipe = replace(recipe, data=_absolute(data or recipe.data))
     try:
         dataset = load_data(
@@ -101,6 +101,13 @@ def fit(
         return folder.path
     finally:
         watching.on_end()
+
+
+def _start(recipe: BaselineRecipe) -> Runtime:
+    device = "cpu" if recipe.device == "auto" and not torch.cuda.is_available() else recipe.device
+    if device == "mps":
+        raise UserError("device mps has no fp64, which fitting a baseline needs: use --device cpu")
+    return runtimes.start(device, "fp32", recipe.threads)
 
 
 def _build(

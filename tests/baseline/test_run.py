@@ -145,6 +145,11 @@ def test_values_out_of_range(changes, says):
         replace(baseline.get(name), **changes)
 
 
+def test_mps_is_refused(tmp_path):
+    with pytest.raises(UserError, match="mps has no fp64"):
+        baseline.fit(replace(baseline.get("hog_linear"), device="mps"), "digits", out=tmp_path / "run")
+
+
 def test_unknown_names():
     with pytest.raises(UserError, match="unknown baseline 'hog': choose one of pixels_knn, hog_linear"):
         baseline.get("hog")
@@ -173,6 +178,12 @@ def test_features_are_computed_once(monkeypatch):
     assert torch.equal(first.x_ND, again.x_ND)
     assert torch.equal(again.train[0], layer(small_dataset().train.pixels_NHWC.permute(0, 3, 1, 2) / 255))
     assert len(again.val[0]) == 4
+
+
+def test_features_that_do_not_fit_into_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(extract.memory, "available_bytes", lambda: 14 * 1764 * 4 - 1)
+    with pytest.raises(UserError, match=r"features of 14 images take 0\.0 GB"):
+        extract.extract(features.extractor("hog_linear", 3, 16), small_dataset(seed=5), HOW, torch.device("cpu"))
 
 
 def test_other_images_or_other_features_are_not_taken_from_the_cache():
