@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from alexnet.baseline.recipe import Loss
 
 _ROWS = 8192  # at once: their margins stay in the cache
 _MOST_STEPS = 300
+_WINDOW_STEPS = 10  # single steps can be short long before the end, the first ones above all
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def fit_linear(
         loss: `svm` or `logistic`.
         scaling: how features are scaled; None: by `Scaling.of` these.
         start: classifier to begin from; it does not change the result beyond `tolerance`.
-        tolerance: stop when a step lessens the objective by less than this share.
+        tolerance: stop when ten steps lessen the objective by less than ten times this share.
         on_step: called after each step.
 
     Returns:
@@ -99,10 +101,26 @@ def fit_linear(
         torch.cat([began.weight_KD, began.bias_K[:, None]], 1).double().cpu().numpy().ravel(),
         jac=True,
         method="L-BFGS-B",
-        callback=lambda _: on_step(),
-        options={"maxiter": _MOST_STEPS, "ftol": tolerance, "gtol": 1e-8},
+        callback=_Stop(tolerance, on_step),
+        options={"maxiter": _MOST_STEPS, "ftol": 0, "gtol": 1e-8},
     )
     return objective.unscaled(torch.from_numpy(found.x))
+
+
+class _Stop:
+    """Ends the solver when the objective has nearly stopped falling."""
+
+    def __init__(self, tolerance: float, on_step: Callable[[], None]) -> None:
+        self._least_share, self._on_step = tolerance * _WINDOW_STEPS, on_step
+        self._values: list[float] = []
+
+    def __call__(self, intermediate_result: Any) -> None:  # scipy goes by the argument's name
+        self._on_step()
+        self._values.append(float(intermediate_result.fun))
+        if len(self._values) > _WINDOW_STEPS:
+            before, now = self._values[-1 - _WINDOW_STEPS], self._values[-1]
+            if before - now < self._least_share * now:
+                raise StopIteration
 
 
 class _Objective:

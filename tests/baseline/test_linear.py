@@ -80,7 +80,7 @@ def test_where_it_starts_does_not_matter(data):
     torch.testing.assert_close(first(x_ND), again(x_ND), atol=2e-3, rtol=0)
     steps: list[int] = []
     fit_linear(x_ND, labels_N, K, c=3.0, start=first, on_step=lambda: steps.append(1))
-    assert len(steps) <= 2  # there already
+    assert len(steps) <= 11  # there already: no longer than it takes to see that nothing changes
 
 
 def test_calibration_finds_the_factor_that_was_taken_away():
