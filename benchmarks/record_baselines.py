@@ -28,6 +28,10 @@ def record(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     if result["split"] != "test":
         sys.exit(f"{run} left the test split closed")
+    if result["images_per_s"] is None:
+        sys.exit(
+            f"{run} took its features from the cache, so its time is not that of the whole: empty the cache first"
+        )
     name = values["recipe"]["name"]
     write_json(
         RESULTS / f"baseline-{name}.json",
