@@ -29,9 +29,7 @@ def record(run: Path) -> None:
     if result["split"] != "test":
         sys.exit(f"{run} left the test split closed")
     if result["images_per_s"] is None:
-        sys.exit(
-            f"{run} took its features from the cache, so its time is not that of the whole: empty the cache first"
-        )
+        sys.exit(f"{run} took its features from the cache, so its time is not that of the whole: empty it first")
     name = values["recipe"]["name"]
     write_json(
         RESULTS / f"baseline-{name}.json",
