@@ -26,7 +26,7 @@ _CARD_KEY = "alexnet.card"
 
 
 def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
-    """Write the weights of `model` and `card` to `path`, atomically, as contiguous fp32.
+    """Write the weights of `model` and `card` to `path`, atomically, contiguous, as fp32 (counts as integers).
 
     Args:
         path: a file ending in `.safetensors`; its folder is made where it is missing.
@@ -90,8 +90,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """`tensor` on the CPU in fp32, contiguous (safetensors refuses channels_last)."""
-    return tensor.detach().to("cpu", torch.float32).contiguous()
+    """`tensor` on the CPU, in fp32 unless it counts, contiguous (safetensors refuses channels_last)."""
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype).contiguous()
 
 
 def _weights_file(path: Path) -> Path:
