@@ -14,7 +14,7 @@ _CIFAR10 = {"train": 50_000, "test": 10_000}
 def dataset(setting: Setting) -> Dataset:
     """The images of `setting`, or as many random ones as CIFAR-10 has."""
     if setting.data is not None:
-        return load(setting.data, root=setting.root, image_px=32, val_fraction=0.0)
+        return load(setting.data, root=setting.root, image_px=32, val_fraction=0.0, stream="never")
     return random_dataset(32, num_classes=10, n_train=_CIFAR10["train"], n_test=_CIFAR10["test"])
 
 
