@@ -289,7 +289,7 @@ def _shared_px(root: Path, paths: Sequence[str]) -> int | None:
     px = _own_px(root, paths[0])
     if px is None:
         return None
-    sizes = _in_threads(lambda chunk: set(count_sizes(root, [paths[i] for i in chunk])[0]), len(paths))
+    sizes = in_threads(lambda chunk: set(count_sizes(root, [paths[i] for i in chunk])[0]), len(paths))
     return px if set().union(*sizes) == {f"{px}x{px}"} else None
 
 
@@ -351,7 +351,7 @@ def _hash_files(root: Path, paths: Sequence[str]) -> str:
             _add(digest, paths[i], data)
         return digest.digest()
 
-    return hashlib.sha256(b"".join(_in_threads(hash_chunk, len(paths)))).hexdigest()
+    return hashlib.sha256(b"".join(in_threads(hash_chunk, len(paths)))).hexdigest()
 
 
 def _add(digest: hashlib._Hash, path: str, data: bytes) -> None:
@@ -377,7 +377,7 @@ def _decode_all(
         _OtherSizeError: `decode_into` found an image of another size.
     """
     image_px = wanted.image_px or wanted.default_px
-    pixels_NHWC = _allocate((len(paths), image_px, image_px, wanted.in_channels))
+    pixels_NHWC = memory.allocate((len(paths), image_px, image_px, wanted.in_channels))
 
     def decode_chunk(chunk: range) -> tuple[bytes, list[BadFile]]:
         digest, bad = hashlib.sha256(), []
@@ -395,11 +395,11 @@ def _decode_all(
         return digest.digest(), bad
 
     digests, bad_files = [], []
-    for digest, bad in _in_threads(decode_chunk, len(paths), wanted.on_progress):
+    for digest, bad in in_threads(decode_chunk, len(paths), wanted.on_progress):
         digests.append(digest)
         bad_files += bad
     if bad_files:
-        raise UserError(_describe_bad(root, bad_files))
+        raise UserError(describe_bad(root, bad_files))
     return pixels_NHWC, hashlib.sha256(b"".join(digests)).hexdigest()
 
 
@@ -417,29 +417,18 @@ def find_bad(root: Path, paths: Sequence[str], on_progress: OnProgress | None = 
                 bad.append(BadFile(path, error.reason))
         return bad
 
-    return [bad for chunk in _in_threads(check_chunk, len(paths), on_progress) for bad in chunk]
+    return [bad for chunk in in_threads(check_chunk, len(paths), on_progress) for bad in chunk]
 
 
-def _describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
+def describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
+    """The first few of the bad files with their reasons, and what to do."""
     named = "; ".join(f"{file.path} ({file.reason})" for file in bad[:_NAMED_FILES])
     more = f"; and {len(bad) - _NAMED_FILES} more" if len(bad) > _NAMED_FILES else ""
     count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     return f"{count} cannot be read: {named}{more}. `alexnet data check {root}` lists all; mend or remove them"
 
 
-def _allocate(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """An array for decoded images, if the machine can hold it."""
-    needed = int(np.prod(shape, dtype=np.int64))
-    total = memory.total_bytes()
-    if total is not None and needed > 0.9 * total:
-        raise UserError(
-            f"{shape[0]:,} images of {shape[1]} px take {needed / 2**30:.1f} GiB, more than this machine's memory of "
-            f"{total / 2**30:.1f} GiB: stream them, or choose a smaller --image-px, or fewer images"
-        )
-    return np.empty(shape, np.uint8)
-
-
-def _in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
+def in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
     """Results of `work` on chunks of 0..total, in order, computed in threads; the first exception ends all."""
     chunks = [range(start, min(start + _CHUNK_FILES, total)) for start in range(0, total, _CHUNK_FILES)]
     executor = ThreadPoolExecutor(max_workers=min(usable_cpus(), 16))
