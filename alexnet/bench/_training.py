@@ -23,7 +23,7 @@ from alexnet import models, recipes
 from alexnet.bench._images import dataset, in_memory, preprocessing, random_dataset, write_photos
 from alexnet.bench.tasks import WARMUP_STEPS, Setting
 from alexnet.config import ModelConfig, ModelName, Recipe, ScheduleConfig
-from alexnet.data import Dataset, load
+from alexnet.data import Dataset, load, pack
 from alexnet.data.loader import EpochPlan, Loader
 from alexnet.runtime import Runtime
 from alexnet.training.folder import new_run
@@ -49,11 +49,17 @@ def alexnet_224(setting: Setting, runtime: Runtime, *, fixed_batch: bool = False
     return _train("alexnet_owt", images, 64, setting, runtime, fixed_batch=fixed_batch)
 
 
-def alexnet_224_files(setting: Setting, runtime: Runtime) -> dict[str, Any]:
-    """The same from JPEG files of 500 x 375 pixels, decoded and made small as they are needed."""
+def alexnet_224_files(setting: Setting, runtime: Runtime, *, packed: bool = False) -> dict[str, Any]:
+    """The same from JPEG files of 500 x 375 pixels, decoded and made small as they are needed.
+
+    `packed`: from shards that `alexnet data pack` made of them.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        write_photos(Path(folder), num_classes=_224_CLASSES, a_class=_224_A_CLASS)
-        images = load(folder, image_px=224, val_fraction=0.0, stream="always")
+        source = Path(folder) / "photos"
+        write_photos(source, num_classes=_224_CLASSES, a_class=_224_A_CLASS)
+        if packed:
+            source = Path(pack(source, Path(folder) / "shards").path)
+        images = load(source, image_px=224, val_fraction=0.0, stream="always")
         return _train("alexnet_owt", images, 64, setting, runtime)
 
 

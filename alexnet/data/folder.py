@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet.config import UserError
-from alexnet.data import cache, decode, memory
+from alexnet.data import cache, decode, imagenet, memory
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.source import BadFile, OnProgress, Source, Wanted
 from alexnet.data.split import TEST_SHARE, hashed_test
@@ -126,6 +126,10 @@ def _scan_split(path: Path, top: set[str]) -> Folder:
         found["test"] = _list_classes(path, "test")
     class_names = tuple(sorted(found["train"].by_class))
     problems = _problems(path / "train", class_names)
+    for role in [role for role in found if role != "train"]:
+        unlabelled = _label_flat(path, found, role, class_names)
+        if unlabelled is not None:
+            problems.append(unlabelled)
     for listing in found.values():
         problems += listing.empty_folders(path)
         problems += [
@@ -135,7 +139,38 @@ def _scan_split(path: Path, top: set[str]) -> Folder:
     splits, rule = _assign(found, class_names)
     ignored = sum(listing.ignored for listing in found.values())
     unused = tuple(sorted(top - {listing.name for listing in found.values()}))
-    return Folder(path, class_names, splits, rule, ignored, unused, tuple(problems))
+    return Folder(path, imagenet.readable(class_names, path), splits, rule, ignored, unused, tuple(problems))
+
+
+def _label_flat(path: Path, found: dict[str, _Listing], role: str, class_names: Sequence[str]) -> BadFile | None:
+    """Put a split's images into classes where its folder does not, as in ImageNet; says what keeps it from that.
+
+    Test images whose classes nothing says, as ImageNet's, are no use: `val/` serves instead, and theirs is dropped
+    from `found`.
+    """
+    listing = found[role]
+    if set(listing.by_class) & set(class_names) or set(listing.by_class) - {"images"}:
+        return None
+    images: list[str] = []
+    ignored = _walk(str(path / listing.name), f"{listing.name}/", images)
+    if not images:
+        return None
+    try:
+        classes = imagenet.flat_classes(path / listing.name, images) if role != "test" else None
+    except UserError as error:
+        return BadFile(str(path / listing.name), str(error))
+    if classes is not None:
+        by_class: dict[str, list[str]] = {}
+        for image, name in classes.items():
+            by_class.setdefault(name, []).append(image)
+        found[role] = _Listing(listing.name, by_class, ignored)
+        return None
+    if role == "test" and "val" in found:
+        del found[role]
+        return None
+    lists = ", ".join(imagenet.CLASS_LISTS)
+    why = f"images outside of class folders, and none of {lists} beside them says their classes"
+    return BadFile(str(path / listing.name), why)
 
 
 def _assign(found: dict[str, _Listing], class_names: Sequence[str]) -> tuple[dict[SplitName, Files], str]:
@@ -165,6 +200,7 @@ def _scan_flat(path: Path, top: set[str]) -> Folder:
     else:
         problems = _problems(path, class_names) + listing.empty_folders(path)
     splits, rule = _split_by_hash(listing.files(class_names))
+    class_names = imagenet.readable(class_names, path)
     return Folder(path, class_names, splits, rule, listing.ignored, (), tuple(problems))
 
 

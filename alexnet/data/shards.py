@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet.config import UserError
-from alexnet.data import cache, decode, memory
+from alexnet.data import cache, decode, imagenet, memory
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.folder import LARGEST_OWN_PX
 from alexnet.data.source import Source, Wanted
@@ -117,7 +117,7 @@ def open_shards(path: Path) -> Source:
     if manifest is None and (path / PARTS).is_dir():
         raise UserError(f"{path} is packed only in part: run the same `alexnet data pack` again to finish it")
     found = _by_name(path) if manifest is None else _by_manifest(path, manifest)
-    names = _class_names(found) if manifest is None else tuple(manifest["class_names"])
+    names = _class_names(path, found) if manifest is None else tuple(manifest["class_names"])
     rule = "as the shards are named" if manifest is None else manifest["split"]
     if "test" not in found and "val" in found:
         found["test"] = found.pop("val")
@@ -347,9 +347,9 @@ def _sample_at(file: Any) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def _class_names(splits: dict[SplitName, Split]) -> tuple[str, ...]:
+def _class_names(path: Path, splits: dict[SplitName, Split]) -> tuple[str, ...]:
     count = 1 + max(int(split.index["label"].max()) for split in splits.values())
-    return tuple(str(label) for label in range(count))
+    return imagenet.numbered(count, path)
 
 
 # --- reading them ------------------------------------------------------------------------------------------------
