@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,13 @@ def observe(*, track: bool) -> Observer:
     console = Console(stderr=True)
     shown: Observer = _LiveBar(console) if console.is_terminal else _Lines(console)
     return _Several(shown, _TensorBoard()) if track else shown
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows in a terminal how many of how many images are done; `what` is being done to them."""
+    with Console(stderr=True).status(what) as status:
+        yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
 
 
 class _Lines(Observer):
