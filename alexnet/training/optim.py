@@ -19,10 +19,10 @@ Optimizers = list[torch.optim.Optimizer]
 def _spare_the_compiler() -> None:
     """Keep torch's optimizers from loading its compiler, 1.5 s and 150 MB that a run has no use for.
 
-    Three of their methods do so when first called, to exempt themselves from compilation; this says that they are
+    Four of their methods do so when first called, to exempt themselves from compilation; this says that they are
     exempt already. `step` does so too, so sgd has its own. Nothing here compiles an optimizer.
     """
-    for name in ("add_param_group", "state_dict", "load_state_dict"):
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
         if method is not None:
             method.__dict__.setdefault("__dynamo_disable", method)
