@@ -20,8 +20,8 @@
 """The tutorial's loop in the framework it was written for, MXNet 1.9.1 with Gluon.
 
 After `benchmarks/tutorial_mxnet.py`, which repeats the tutorial's runs: the network runs layer by layer, and the
-number of threads is left to MXNet, which takes half of the cores. The other two are what its documentation advises for
-speed: OMP_NUM_THREADS set to the number of cores ("Some Tips for Improving MXNet Performance"), as it is for all
+number of threads is left to MXNet, which takes half of the cores. The other two are what its documentation advises
+for speed: OMP_NUM_THREADS set to the number of cores ("Some Tips for Improving MXNet Performance"), as it is for all
 other contenders; and the network hybridized with static memory and shapes besides ("Gluon: from experiment to
 deployment"). Where there is a choice it is the faster one: images wait in memory as fp32, already scaled and in
 MXNet's layout, instead of being converted one by one by Gluon's `DataLoader`, and there are no crops or flips. The
