@@ -269,7 +269,7 @@ def _start_worker() -> None:
 
     def follow() -> None:
         if parent is not None:
-            parent.join()
+            return
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
