@@ -246,14 +246,14 @@ def _make_all(todo: Sequence[_Shard], processes: int, on_bad: OnBad) -> Iterator
     processes = min(processes, len(missing))
     if processes <= 1:
         for shard in missing:
-            record = _make(shard, on_bad)
+            record = _make(shard)
             yield shard, record
             if record.bad and on_bad == "stop":
                 return
         return
     # Spawned: a fork would copy the threads' locks as they are at that moment.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        running = {pool.submit(_make, shard, on_bad): shard for shard in missing}
+        running = {pool.submit(_make, shard): shard for shard in missing}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 record = future.result()
@@ -269,7 +269,7 @@ def _start_worker() -> None:
 
     def follow() -> None:
         if parent is not None:
-            return
+            parent.join()
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
@@ -287,22 +287,13 @@ def _read_record(shard: _Shard) -> _Record:
     return _Record(**json.loads(shard.record_path.read_text(encoding="utf-8")))
 
 
-def _make(shard: _Shard, on_bad: OnBad) -> _Record:
-    """Write one shard, then its record; neither, if bad files are to stop it and there are some."""
+def _make(shard: _Shard) -> _Record:
+    """Write one shard without the files that are bad, then its record, which lists those."""
     record = _Record()
-    try:
-        with atomic_write(shard.path) as part:
-            _write(part, shard, record)
-            if record.bad and on_bad == "stop":
-                raise _UnwantedError
-    except _UnwantedError:
-        return record
+    with atomic_write(shard.path) as part:
+        _write(part, shard, record)
     write_json(shard.record_path, asdict(record))
     return record
-
-
-class _UnwantedError(Exception):
-    """The shard is not to be kept."""
 
 
 def _write(part: Path, shard: _Shard, record: _Record) -> None:
