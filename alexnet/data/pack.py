@@ -15,7 +15,8 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -128,7 +129,8 @@ def pack(
         options: how images are stored.
         on_bad: what a file that cannot be decoded does: `stop` with a message that names it, or `skip` it and list
             it in the manifest.
-        processes: that pack at the same time; None: one a CPU.
+        processes: that pack at the same time; None: one a CPU. Where there is more than one, a script must call
+            this under `if __name__ == "__main__":`, as all of Python's process pools need.
         on_progress: called with the number of images done and their total.
 
     Raises:
@@ -256,10 +258,20 @@ def _make_all(todo: Sequence[_Shard], processes: int, on_bad: OnBad) -> Iterator
         running = {pool.submit(_make, shard): shard for shard in missing}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                record = future.result()
+                record = _result(future)
                 yield running.pop(future), record
                 if record.bad and on_bad == "stop":
                     running = {future: shard for future, shard in running.items() if not future.cancel()}
+
+
+def _result(future: Future[_Record]) -> _Record:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a packing process died, perhaps for want of memory. Run the same again with fewer --processes (finished "
+            'shards are kept); in a script of your own, call pack under `if __name__ == "__main__":`'
+        ) from None
 
 
 def _start_worker() -> None:
