@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -213,7 +213,7 @@ def test_alternating_flips_show_both_sides_of_every_image_in_two_epochs(seed):
     loader = loader_of(torch.zeros(N, 1, 1, 1, dtype=torch.uint8), AugmentConfig(flip="alternating"))
     plans = [loader.plan(seed, epoch) for epoch in range(4)]
     by_image = [plan.mirrored_N[plan.order_N.argsort()] for plan in plans]
-    for earlier, later in itertools.pairwise(by_image):
+    for earlier, later in pairwise(by_image):
         assert torch.equal(earlier, ~later)
     assert chi_square(by_image[0], 2) < CHI_SQUARE[1]  # half of them
     assert chi_square(2 * by_image[0][:-1] + by_image[0][1:].long(), 4) < CHI_SQUARE[3]
