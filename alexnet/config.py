@@ -58,7 +58,8 @@ class ModelConfig:
     activation: Activation | None = None
     """Activation function; None: the network's own (tanh for lenet, relu elsewhere)."""
     dropout: float | None = None
-    """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5, lenet 0)."""
+    """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5; 0 in
+    cifar_alexnet and lenet)."""
     init: Init = "kaiming"
     """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
     whiten: bool = False
@@ -83,7 +84,8 @@ class AugmentConfig:
     """Mirror images left to right: random, each with probability 1/2; alternating, each in every other epoch,
     the first drawn at random, so that two epochs show both sides of all (Jordan 2024)."""
     cutout_px: int = 0
-    """Side of a square, centred anywhere in the image, that is set to the mean colour (DeVries 2017); 0: none."""
+    """Side of a square, centred anywhere in the image, that is set to the mean colour (DeVries 2017), or to black
+    where pixels are not normalised; 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
 
@@ -209,7 +211,8 @@ class Recipe:
     batch_size: int = 128
     """Images a step of the optimiser sees."""
     accumulate_steps: int = 1
-    """Parts a batch is computed in, to save memory; the result is that of the whole batch."""
+    """Parts a batch is computed in, to save memory; the result is that of the whole batch, but for networks with
+    batch norm, which norms each part."""
     seed: int = 0
     """Decides the first weights, the order of images, augmentation and dropout; the validation cut does not
     depend on it."""

@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """Figures on the test split."""
+        """Figures on the test split, or on the held-out images where that one stays closed."""
         return self.path / "result.json"
 
     @property

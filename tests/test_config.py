@@ -12,13 +12,15 @@ from dataclasses import FrozenInstanceError, replace
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alexnet import recipes
 from alexnet.config import (
     Activation,
     AugmentConfig,
+    CropBorder,
+    Flip,
     Init,
     ModelCard,
     ModelConfig,
@@ -41,6 +43,8 @@ from alexnet.config import (
         (ModelConfig, {"dropout": -0.1}, "model.dropout"),
         (ModelConfig, {"dropout": math.nan}, "model.dropout"),
         (AugmentConfig, {"crop_padding_px": -1}, "augment.crop_padding_px"),
+        (AugmentConfig, {"cutout_px": -1}, "augment.cutout_px"),
+        (AugmentConfig, {"crop_border": "reflect"}, "crop_border is not used .* set augment.crop_padding_px above 0"),
         (OptimizerConfig, {"lr": 0.0}, "optimizer.lr"),
         (OptimizerConfig, {"lr": -0.1}, "optimizer.lr"),
         (OptimizerConfig, {"lr": math.nan}, "optimizer.lr"),
@@ -51,6 +55,7 @@ from alexnet.config import (
         (OptimizerConfig, {"name": "adamw", "betas": (0.9, 1.0)}, "optimizer.betas"),
         (OptimizerConfig, {"name": "adamw", "betas": (-0.1, 0.9)}, "optimizer.betas"),
         (OptimizerConfig, {"name": "rmsprop"}, "optimizer.name"),
+        (OptimizerConfig, {"name": "muon", "other_lr": 0.0}, "optimizer.other_lr must be positive"),
         (ScheduleConfig, {"warmup_epochs": -1.0}, "schedule.warmup_epochs"),
         (ScheduleConfig, {"name": "step", "factor": 0.0}, "schedule.factor"),
         (ScheduleConfig, {"name": "step", "factor": 1.0}, "schedule.factor"),
@@ -74,6 +79,11 @@ from alexnet.config import (
         (Recipe, {"ema_decay": 1.0}, "ema_decay"),
         (Recipe, {"grad_clip_norm": 0.0}, "grad_clip_norm"),
         (Recipe, {"image_px": 0}, "image_px"),
+        (Recipe, {"train_px": ()}, "train_px needs one side or more"),
+        (Recipe, {"train_px": (8, 16, 24), "epochs": 2}, r"no more than epochs \(2\)"),
+        (Recipe, {"train_px": (0, 16)}, r"train_px must lie in 1..image_px: \(0, 16\)"),
+        (Recipe, {"train_px": (16, 33), "image_px": 32}, r"train_px must lie in 1..image_px: \(16, 33\)"),
+        (Recipe, {"open_test": False, "val_fraction": 0.0}, "on held-out images: set val_fraction above 0"),
         (Recipe, {"checkpoint_every_s": 0.0}, "checkpoint_every_s"),
         (Recipe, {"stop_at_chance_epochs": -1}, "stop_at_chance_epochs"),
         (Recipe, {"threads": 0}, "threads"),
@@ -102,6 +112,9 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(kind: type[Any], values:
         (AugmentConfig, {"crop_padding_px": 0}),
         (OptimizerConfig, {"weight_decay": 0.0, "momentum": 0.0}),
         (OptimizerConfig, {"name": "adamw", "betas": (0.0, 0.0)}),
+        (AugmentConfig, {"crop_padding_px": 1, "crop_border": "reflect", "cutout_px": 1}),
+        (Recipe, {"train_px": (1, 32), "image_px": 32, "epochs": 2}),
+        (Recipe, {"open_test": False, "val_fraction": 0.01}),
         (ScheduleConfig, {"warmup_epochs": 0.0}),
         (ScheduleConfig, {"name": "step", "step_epochs": (1,)}),
         (ScheduleConfig, {"name": "plateau", "patience_epochs": 1, "max_drops": 0}),
@@ -131,6 +144,7 @@ def test_the_ends_of_each_range_are_allowed(kind: type[Any], values: dict[str, A
             "optimizer.betas is not used by sgd .*--optimizer.betas None",
         ),
         (OptimizerConfig, "muon", {"betas": (0.9, 0.99)}, "optimizer.betas is not used by muon"),
+        (OptimizerConfig, "sgd", {"other_lr": 0.1}, "optimizer.other_lr is not used by sgd .it belongs to muon"),
         (ScheduleConfig, "cosine", {"factor": 0.1}, "factor is not used by cosine .it belongs to step, plateau"),
         (ScheduleConfig, "one_cycle", {"step_epochs": (1,)}, "drop it, or pass --schedule.step-epochs None"),
         (ScheduleConfig, "step", {"patience_epochs": 2}, "schedule.patience_epochs is not used by step"),
@@ -162,6 +176,8 @@ positive = st.floats(1e-6, 1e6)
 @st.composite
 def some_recipes(draw: st.DrawFn) -> Recipe:
     optimizer: dict[str, Any] = {"name": draw(st.sampled_from(get_args(OptimizerName))), "lr": draw(positive)}
+    if optimizer["name"] == "muon":
+        optimizer["other_lr"] = draw(st.none() | positive)
     if optimizer["name"] == "adamw":
         optimizer["betas"] = draw(st.none() | st.tuples(shares, shares))
     else:
@@ -173,7 +189,10 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
     return Recipe(
         name="tiny_cifar10",
         data=draw(st.text()),
-        epochs=draw(st.integers(1, 1000)),
+        epochs=draw(st.integers(3, 1000)),
+        train_px=draw(st.none() | st.lists(st.integers(1, 512), min_size=1, max_size=3).map(tuple)),
+        open_test=draw(st.booleans()),
+        compile=draw(st.booleans()),
         seed=draw(st.integers(0, 2**63 - 1)),
         val_fraction=draw(st.floats(0.01, 0.99)),
         ema_decay=draw(st.none() | st.floats(0.01, 0.99)),
@@ -182,15 +201,20 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
             activation=draw(st.none() | st.sampled_from(get_args(Activation))),
             dropout=draw(st.none() | shares),
             init=draw(st.sampled_from(get_args(Init))),
+            whiten=draw(st.booleans()),
         ),
         augment=AugmentConfig(
-            crop_padding_px=draw(st.integers(0, 8)), flip=draw(st.sampled_from(["none", "random", "alternating"]))
+            crop_padding_px=draw(st.integers(1, 8)),
+            crop_border=draw(st.sampled_from(get_args(CropBorder))),
+            flip=draw(st.sampled_from(get_args(Flip))),
+            cutout_px=draw(st.integers(0, 32)),
         ),
         optimizer=OptimizerConfig(**optimizer),
         schedule=ScheduleConfig(**schedule),
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(some_recipes())
 def test_any_recipe_survives_json(recipe):
     text = json.dumps(to_dict(recipe), allow_nan=False)
@@ -218,6 +242,30 @@ def test_unknown_keys_are_refused_wherever_they_stand():
         from_dict(Recipe, {**values, "size": 1, "colour": 2})
     with pytest.raises(UserError, match="OptimizerConfig has no field beta"):
         from_dict(Recipe, {**values, "optimizer": {**values["optimizer"], "beta": 0.9}})
+
+
+@pytest.mark.parametrize(
+    ("group", "field", "value", "known"),
+    [
+        (
+            "augment",
+            "flip",
+            True,
+            "'?True'? is none of none, random, alternating",
+        ),  # as it was when there were two
+        ("augment", "crop_border", "white", "'white' is none of black, reflect"),
+        ("model", "name", "vgg", "'vgg' is none of tiny_alexnet, cifar_alexnet"),
+        ("model", "activation", "gelu", "'gelu' is none of relu, "),
+        ("optimizer", "name", "lion", "'lion' is none of sgd, adamw, muon"),
+        ("schedule", "name", "linear", "'linear' is none of constant, "),
+        (None, "precision", "fp8", "'fp8' is none of auto, fp32"),
+    ],
+)
+def test_unknown_choices_are_refused(group, field, value, known):
+    values = to_dict(recipes.digits())
+    (values[group] if group else values)[field] = value
+    with pytest.raises(UserError, match=f"^{known}.*; it was written by another version"):
+        from_dict(Recipe, values)
 
 
 def test_restored_values_are_checked_too():

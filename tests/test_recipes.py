@@ -26,6 +26,7 @@ NAMES = {
     "tutorial_tiny_momentum",
     "tiny_cifar10",
     "tiny_cifar10_best",
+    "tiny_fast",
     "lenet_fashion",
     "lenet_cifar10",
 }
@@ -106,10 +107,18 @@ CHANGES: dict[str, dict[str, Any]] = {
         "checkpoint_every_s": 12.5,
         "device": "cuda:1",
         "precision": "bf16",
+        "compile": True,
     },
     "tiny and huge numbers": {"optimizer": OptimizerConfig(lr=1e-07, weight_decay=1.2345678901234567e-20)},
     "model": {"model": ModelConfig(name="lenet", activation="elu", dropout=0.625, init="gaussian")},
+    "whitened": {"model": ModelConfig(name="cifar_alexnet", whiten=True)},
     "augment": {"augment": AugmentConfig(crop_padding_px=7, flip="none", normalize=False)},
+    "more variation": {
+        "augment": AugmentConfig(crop_padding_px=3, crop_border="reflect", flip="alternating", cutout_px=12)
+    },
+    "smaller images first": {"train_px": (20, 24, 32)},
+    "one smaller size": {"train_px": (24,)},
+    "the test split stays closed": {"open_test": False, "val_fraction": 0.25},
     "flip on": {"augment": AugmentConfig(flip="random")},
     "biases decayed": {"optimizer": replace(SGD, decay_biases=True)},
     "biases not decayed": {"optimizer": replace(SGD, decay_biases=False)},
@@ -118,6 +127,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "nesterov left to the optimiser": {"optimizer": replace(SGD, nesterov=None, momentum=None)},
     "a pair": {"optimizer": OptimizerConfig(name="adamw", betas=(0.5, 0.75))},
     "muon": {"optimizer": OptimizerConfig(name="muon", momentum=0.25, nesterov=False)},
+    "muon and the rest": {"optimizer": OptimizerConfig(name="muon", lr=0.25, other_lr=0.0625)},
     "a list of one": {"schedule": ScheduleConfig(name="step", step_epochs=(2,), factor=0.5)},
     "a list of three": {"schedule": ScheduleConfig(name="step", step_epochs=(2, 4, 5), warmup_epochs=1.5)},
     "plateau": {

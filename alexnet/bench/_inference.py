@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from alexnet import models
-from alexnet.bench._images import dataset, in_memory, preprocessing_of
+from alexnet.bench._images import dataset, in_memory, preprocessing
 from alexnet.bench.tasks import WARMUP_STEPS, Setting
 from alexnet.config import ModelCard
-from alexnet.data import Images, load_split
+from alexnet.data import load_split
 from alexnet.evaluation import Classifier
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.runtime import Runtime
@@ -26,7 +26,7 @@ def evaluate_files(setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """
     source = setting.require_data("evaluate_files")
     test, names = load_split(source, "test", root=setting.root, image_px=32, in_channels=3)
-    classifier = _classifier(in_memory(test), names, runtime)
+    classifier = _classifier(names, runtime)
     passes_per_s = 1 / statistics.fmean(_times_s(lambda: classifier.evaluate(source, root=setting.root), setting))
     return _rate(classifier, len(test), passes_per_s)
 
@@ -34,8 +34,8 @@ def evaluate_files(setting: Setting, runtime: Runtime) -> dict[str, Any]:
 def evaluate_memory(setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """`evaluate` on test images in memory, as training does on its validation images."""
     images = dataset(setting)
-    test, names = in_memory(images.open_test()), images.class_names
-    classifier = _classifier(test, names, runtime)
+    test, names = images.open_test(), images.class_names
+    classifier = _classifier(names, runtime)
     how = classifier.card.preprocessing
     passes_per_s = 1 / statistics.fmean(
         _times_s(lambda: evaluate(classifier.model, test, names, how, runtime), setting)
@@ -47,7 +47,7 @@ def latency(setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """`Classifier.predict` on the pixels of one image of 32 px: median, and the 95th of a hundred."""
     images = dataset(setting)
     test = in_memory(images.open_test())
-    classifier = _classifier(test, images.class_names, runtime)
+    classifier = _classifier(images.class_names, runtime)
     pixels_HWC = test.pixels_NHWC[0].numpy()
     times_s = _times_s(lambda: classifier.predict(pixels_HWC), setting)
     return {
@@ -57,11 +57,13 @@ def latency(setting: Setting, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def _classifier(test: Images, names: tuple[str, ...], runtime: Runtime) -> Classifier:
+def _classifier(names: tuple[str, ...], runtime: Runtime) -> Classifier:
     options = {"num_classes": len(names), "image_px": 32}
     model = models.create("tiny_alexnet", **options)
     models.initialize(model, "kaiming", torch.Generator().manual_seed(0))
-    card = ModelCard(model="tiny_alexnet", options=options, class_names=names, preprocessing=preprocessing_of(test))
+    card = ModelCard(
+        model="tiny_alexnet", options=options, class_names=names, preprocessing=preprocessing("tiny_alexnet")
+    )
     return Classifier(model, card, runtime)
 
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from alexnet import models, recipes
-from alexnet.bench._images import dataset, in_memory, preprocessing_of, random_dataset
+from alexnet.bench._images import dataset, in_memory, preprocessing, random_dataset, write_photos
 from alexnet.bench.tasks import WARMUP_STEPS, Setting
 from alexnet.config import ModelConfig, ModelName, Recipe, ScheduleConfig
-from alexnet.data import Dataset
+from alexnet.data import Dataset, load, pack
 from alexnet.data.loader import EpochPlan, Loader
 from alexnet.run_folder import new_run
 from alexnet.runtime import Runtime
@@ -31,8 +31,8 @@ from alexnet.training.loop import Observer, Progress, Trainer
 
 _GEMM_SIDE = 2048
 _GEMM_S, _GEMM_TIMES = 0.5, 5
-_224_IMAGES = 4_096  # so many that no epoch, with its checkpoint of half a GB, ends while the clock runs
 _224_CLASSES = 1_000  # 61,100,840 parameters
+_224_A_CLASS = 4  # so many images that no epoch, with its checkpoint of half a GB, ends while the clock runs
 
 
 def tiny(setting: Setting, runtime: Runtime, *, batch_size: int, fixed_batch: bool = False) -> dict[str, Any]:
@@ -44,13 +44,33 @@ def tiny(setting: Setting, runtime: Runtime, *, batch_size: int, fixed_batch: bo
 
 
 def alexnet_224(setting: Setting, runtime: Runtime, *, fixed_batch: bool = False) -> dict[str, Any]:
-    """AlexNet with one tower, as torchvision has it, by the same recipe on random images of 224 px, batch 64."""
-    images = random_dataset(224, num_classes=_224_CLASSES, n_train=_224_IMAGES, n_test=1)
+    """AlexNet with one tower, as torchvision has it, by the same recipe on random images in memory, batch 64."""
+    images = random_dataset(224, num_classes=_224_CLASSES, n_train=_224_CLASSES * _224_A_CLASS, n_test=1)
     return _train("alexnet_owt", images, 64, setting, runtime, fixed_batch=fixed_batch)
 
 
+def alexnet_224_files(setting: Setting, runtime: Runtime, *, packed: bool = False) -> dict[str, Any]:
+    """The same from JPEG files of 500 x 375 pixels, decoded and made small as they are needed.
+
+    `packed`: from shards that `alexnet data pack` made of them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "photos"
+        write_photos(source, num_classes=_224_CLASSES, a_class=_224_A_CLASS)
+        if packed:
+            source = Path(pack(source, Path(folder) / "shards").path)
+        images = load(source, image_px=224, val_fraction=0.0, stream="always")
+        return _train("alexnet_owt", images, 64, setting, runtime)
+
+
 def _train(
-    network: ModelName, images: Dataset, batch_size: int, setting: Setting, runtime: Runtime, *, fixed_batch: bool
+    network: ModelName,
+    images: Dataset,
+    batch_size: int,
+    setting: Setting,
+    runtime: Runtime,
+    *,
+    fixed_batch: bool = False,
 ) -> dict[str, Any]:
     recipe = _recipe(network, batch_size, setting.threads)
     model = models.create(
@@ -65,7 +85,7 @@ def _train(
     with tempfile.TemporaryDirectory() as out:
         watch = _Watch(setting, len(images.train), batch_size)
         folder = new_run(Path(out) / "run", recipe)
-        trainer = Trainer(recipe, images, model, preprocessing_of(in_memory(images.train)), runtime, folder, watch)
+        trainer = Trainer(recipe, images, model, preprocessing(network), runtime, folder, watch)
         if fixed_batch:
             trainer.train_loader = FixedBatch(trainer)
         gemm_before = gemm_flops_per_s(runtime)

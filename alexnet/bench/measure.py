@@ -37,6 +37,8 @@ _MEASURES: dict[MeasureName, _Measure] = {
     "latency": _Measure(_inference.latency, "fp32"),
     "alexnet_224": _Measure(_training.alexnet_224),
     "alexnet_224_fixed_batch": _Measure(partial(_training.alexnet_224, fixed_batch=True)),
+    "alexnet_224_files": _Measure(_training.alexnet_224_files),
+    "alexnet_224_shards": _Measure(partial(_training.alexnet_224_files, packed=True)),
     "memory": _Measure(_process.memory),
     "memory_floor": _Measure(_process.memory_floor),
     "startup_help": _Measure(partial(_process.startup, words=("-m", "alexnet", "--help"))),

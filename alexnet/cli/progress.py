@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,13 @@ def observe_baseline() -> baseline.Observer:
 
 def _print(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows in a terminal how many of how many images are done; `what` is being done to them."""
+    with Console(stderr=True).status(what) as status:
+        yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
 
 
 class _Lines(Observer):

@@ -5,6 +5,7 @@ from alexnet.data._load import Streaming, load, load_split
 from alexnet.data.dataset import AnyImages, Dataset, Images, SplitName, channel_statistics, moments
 from alexnet.data.decode import BadImageError, decode_image, fit_image
 from alexnet.data.folder import image_files
+from alexnet.data.pack import OnBad, PackOptions, PackReport, pack
 from alexnet.data.source import BadFile, OnProgress
 from alexnet.data.sources import SOURCES, SourceFacts, class_names, download
 from alexnet.data.statistics import Moments
@@ -19,7 +20,10 @@ __all__ = [
     "Dataset",
     "Images",
     "Moments",
+    "OnBad",
     "OnProgress",
+    "PackOptions",
+    "PackReport",
     "SourceFacts",
     "SplitName",
     "StreamedImages",
@@ -35,4 +39,5 @@ __all__ = [
     "load",
     "load_split",
     "moments",
+    "pack",
 ]

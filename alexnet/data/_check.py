@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.config import UserError
+from alexnet.data import decode, shards, sources
 from alexnet.data import folder as folders
-from alexnet.data import sources
+from alexnet.data.folder import in_threads
 from alexnet.data.source import BadFile, OnProgress, Wanted
+from alexnet.data.streamed import StreamedImages
 
 _SAMPLED_FILES = 200
 
@@ -42,7 +44,11 @@ def check(
         UserError: there is no such source here.
     """
     path = _as_folder(source, root)
-    return _check_arrays(source, root) if path is None else _check_folder(folders.scan(path), on_progress)
+    if path is None:
+        return _check_arrays(source, root)
+    if shards.has_shards(path):
+        return _check_shards(path, on_progress)
+    return _check_folder(folders.scan(path), on_progress)
 
 
 def describe(source: sources.FileName, *, root: sources.FileName | None = None) -> dict[str, Any]:
@@ -58,9 +64,10 @@ def describe(source: sources.FileName, *, root: sources.FileName | None = None) 
     """
     path = _as_folder(source, root)
     if path is not None:
-        return {"source": str(source), "available": True, **_describe_folder(folders.scan(path))}
+        described = _describe_shards(path) if shards.has_shards(path) else _describe_folder(folders.scan(path))
+        return {"source": str(source), "available": True, **described}
     facts = sources.SOURCES[str(source)]
-    described: dict[str, Any] = {
+    known: dict[str, Any] = {
         "source": str(source),
         "title": facts.title,
         "available": False,
@@ -76,8 +83,8 @@ def describe(source: sources.FileName, *, root: sources.FileName | None = None) 
     try:
         found = sources.find(source, root, may_download=False)
     except UserError:
-        return described
-    return {**described, "available": True, "classes": list(found.class_names), **found.origin}
+        return known
+    return {**known, "available": True, "classes": list(found.class_names), **found.origin}
 
 
 def _as_folder(source: sources.FileName, root: sources.FileName | None) -> Path | None:
@@ -111,6 +118,47 @@ def _check_folder(folder: folders.Folder, on_progress: OnProgress | None) -> Che
         ignored_files=folder.ignored_files,
         bad=folder.problems + tuple(folders.find_bad(folder.path, paths, on_progress)),
     )
+
+
+def _check_shards(path: Path, on_progress: OnProgress | None) -> CheckReport:
+    """Compare each shard with its check sum, if the manifest has one, and decode every image."""
+    bad = [BadFile(str(path / file), reason) for file, reason in shards.find_changed(path)]
+    source = shards.open_shards(path)
+    images: dict[str, int] = {}
+    for split in source.splits:
+        streamed = shards.stream(source, split)
+        images[split] = len(streamed)
+        bad += _find_bad(streamed, on_progress)
+    return CheckReport(images, 0, tuple(bad))
+
+
+def _find_bad(images: StreamedImages, on_progress: OnProgress | None) -> list[BadFile]:
+    def check(turn: range) -> list[BadFile]:
+        bad = []
+        for position in images.position_N[turn.start : turn.stop].tolist():
+            try:
+                decode.decode_pixels(images.store.read(position), images.image_px, images.in_channels, "")
+            except decode.BadImageError as error:
+                bad.append(BadFile(images.store.path(position), error.reason))
+            except OSError as error:
+                bad.append(BadFile(images.store.path(position), decode.reason_of(error)))
+        return bad
+
+    return [bad for found in in_threads(check, len(images), on_progress) for bad in found]
+
+
+def _describe_shards(path: Path) -> dict[str, Any]:
+    source = shards.open_shards(path)
+    labels = {split: shards.stream(source, split).labels_N.tolist() for split in source.splits}
+    return {
+        "path": str(path),
+        "split": source.origin["split"],
+        "classes": list(source.class_names),
+        "images": source.origin["files"],
+        "shards": source.origin["shards"],
+        "images_per_class": {split: _per_class(source.class_names, found) for split, found in labels.items()},
+        "ignored_files": 0,
+    }
 
 
 def _describe_folder(folder: folders.Folder) -> dict[str, Any]:

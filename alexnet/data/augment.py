@@ -69,12 +69,17 @@ def shrink(x_NHWC: Tensor, image_px: int) -> Tensor:
     return small_NCHW.permute(0, 2, 3, 1).contiguous()
 
 
+def cutout_places(side_px: int, cutout_px: int) -> int:
+    """Rows (and columns) that can be a square's middle: a pixel where its side is odd, else an edge of one."""
+    return side_px + 1 - cutout_px % 2
+
+
 def cutout(x_NCHW: Tensor, middle_row_N: Tensor, middle_column_N: Tensor, cutout_px: int) -> Tensor:
     """Set a square of each image to 0, the mean colour of normalised images.
 
     Args:
         x_NCHW: normalised images.
-        middle_row_N: [N], row of the square's middle, in 0..H; the part outside of the image is lost.
+        middle_row_N: [N], row of the square's middle, below `cutout_places`; the part outside of the image is lost.
         middle_column_N: [N], column likewise.
         cutout_px: side of the square.
     """

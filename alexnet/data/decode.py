@@ -99,7 +99,7 @@ def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels
 
 def centre_square(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     """View of the centre [side_px, side_px, C] of the picture, after its short side was brought to `side_px`."""
-    pixels_HWC = resize_short_side(_bounded_aspect(pixels_HWC), side_px)
+    pixels_HWC = resize_short_side(bounded_aspect(pixels_HWC), side_px)
     H, W, _ = pixels_HWC.shape
     top, left = round((H - side_px) / 2), round((W - side_px) / 2)
     return pixels_HWC[top : top + side_px, left : left + side_px]
@@ -176,7 +176,7 @@ def decode_pixels(data: bytes, image_px: int | None, in_channels: int, name: str
     Raises:
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
-    pixels_HWC = _decode_jpeg(data, image_px, in_channels)
+    pixels_HWC = decode_plain_jpeg(data, image_px, in_channels)
     return _as_pixels(_decode(data, image_px, name), in_channels) if pixels_HWC is None else pixels_HWC
 
 
@@ -251,7 +251,7 @@ def _decode_small_jpeg(out_HWC: NDArray[np.uint8], data: bytes) -> bool:
     return True
 
 
-def _decode_jpeg(data: bytes, image_px: int | None, in_channels: int) -> NDArray[np.uint8] | None:
+def decode_plain_jpeg(data: bytes, image_px: int | None, in_channels: int) -> NDArray[np.uint8] | None:
     """Pixels of a plain JPEG, see `decode_pixels`; None: leave it to Pillow, as `_decode_small_jpeg` does."""
     decoder = _simplejpeg()
     if decoder is None or data[:2] != b"\xff\xd8" or (b"\xff\xe1" in data and _is_turned(data)):
@@ -389,7 +389,8 @@ def _as_pixels(image: Image.Image | NDArray[np.uint8], in_channels: int) -> NDAr
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _bounded_aspect(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def bounded_aspect(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """View of the picture's middle, where it is many times longer than wide."""
     H, W, _ = pixels_HWC.shape
     longest = _LONGEST_ASPECT * min(H, W)
     top, left = max(0, H - longest) // 2, max(0, W - longest) // 2

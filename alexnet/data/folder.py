@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet.config import UserError
-from alexnet.data import cache, decode, memory
+from alexnet.data import cache, decode, imagenet, memory
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.source import BadFile, OnProgress, Source, Wanted
 from alexnet.data.split import TEST_SHARE, hashed_test
@@ -126,6 +126,10 @@ def _scan_split(path: Path, top: set[str]) -> Folder:
         found["test"] = _list_classes(path, "test")
     class_names = tuple(sorted(found["train"].by_class))
     problems = _problems(path / "train", class_names)
+    for role in [role for role in found if role != "train"]:
+        unlabelled = _label_flat(path, found, role, class_names)
+        if unlabelled is not None:
+            problems.append(unlabelled)
     for listing in found.values():
         problems += listing.empty_folders(path)
         problems += [
@@ -135,7 +139,38 @@ def _scan_split(path: Path, top: set[str]) -> Folder:
     splits, rule = _assign(found, class_names)
     ignored = sum(listing.ignored for listing in found.values())
     unused = tuple(sorted(top - {listing.name for listing in found.values()}))
-    return Folder(path, class_names, splits, rule, ignored, unused, tuple(problems))
+    return Folder(path, imagenet.readable(class_names, path), splits, rule, ignored, unused, tuple(problems))
+
+
+def _label_flat(path: Path, found: dict[str, _Listing], role: str, class_names: Sequence[str]) -> BadFile | None:
+    """Put a split's images into classes where its folder does not, as in ImageNet; says what keeps it from that.
+
+    Test images whose classes nothing says, as ImageNet's, are no use: `val/` serves instead, and theirs is dropped
+    from `found`.
+    """
+    listing = found[role]
+    if set(listing.by_class) & set(class_names) or set(listing.by_class) - {"images"}:
+        return None
+    images: list[str] = []
+    ignored = _walk(str(path / listing.name), f"{listing.name}/", images)
+    if not images:
+        return None
+    try:
+        classes = imagenet.flat_classes(path / listing.name, images) if role != "test" else None
+    except UserError as error:
+        return BadFile(str(path / listing.name), str(error))
+    if classes is not None:
+        by_class: dict[str, list[str]] = {}
+        for image, name in classes.items():
+            by_class.setdefault(name, []).append(image)
+        found[role] = _Listing(listing.name, by_class, ignored)
+        return None
+    if role == "test" and "val" in found:
+        del found[role]
+        return None
+    lists = ", ".join(imagenet.CLASS_LISTS)
+    why = f"images outside of class folders, and none of {lists} beside them says their classes"
+    return BadFile(str(path / listing.name), why)
 
 
 def _assign(found: dict[str, _Listing], class_names: Sequence[str]) -> tuple[dict[SplitName, Files], str]:
@@ -165,6 +200,7 @@ def _scan_flat(path: Path, top: set[str]) -> Folder:
     else:
         problems = _problems(path, class_names) + listing.empty_folders(path)
     splits, rule = _split_by_hash(listing.files(class_names))
+    class_names = imagenet.readable(class_names, path)
     return Folder(path, class_names, splits, rule, listing.ignored, (), tuple(problems))
 
 
@@ -289,7 +325,7 @@ def _shared_px(root: Path, paths: Sequence[str]) -> int | None:
     px = _own_px(root, paths[0])
     if px is None:
         return None
-    sizes = _in_threads(lambda chunk: set(count_sizes(root, [paths[i] for i in chunk])[0]), len(paths))
+    sizes = in_threads(lambda chunk: set(count_sizes(root, [paths[i] for i in chunk])[0]), len(paths))
     return px if set().union(*sizes) == {f"{px}x{px}"} else None
 
 
@@ -351,7 +387,7 @@ def _hash_files(root: Path, paths: Sequence[str]) -> str:
             _add(digest, paths[i], data)
         return digest.digest()
 
-    return hashlib.sha256(b"".join(_in_threads(hash_chunk, len(paths)))).hexdigest()
+    return hashlib.sha256(b"".join(in_threads(hash_chunk, len(paths)))).hexdigest()
 
 
 def _add(digest: hashlib._Hash, path: str, data: bytes) -> None:
@@ -377,7 +413,7 @@ def _decode_all(
         _OtherSizeError: `decode_into` found an image of another size.
     """
     image_px = wanted.image_px or wanted.default_px
-    pixels_NHWC = _allocate((len(paths), image_px, image_px, wanted.in_channels))
+    pixels_NHWC = memory.allocate((len(paths), image_px, image_px, wanted.in_channels))
 
     def decode_chunk(chunk: range) -> tuple[bytes, list[BadFile]]:
         digest, bad = hashlib.sha256(), []
@@ -395,11 +431,11 @@ def _decode_all(
         return digest.digest(), bad
 
     digests, bad_files = [], []
-    for digest, bad in _in_threads(decode_chunk, len(paths), wanted.on_progress):
+    for digest, bad in in_threads(decode_chunk, len(paths), wanted.on_progress):
         digests.append(digest)
         bad_files += bad
     if bad_files:
-        raise UserError(_describe_bad(root, bad_files))
+        raise UserError(describe_bad(root, bad_files))
     return pixels_NHWC, hashlib.sha256(b"".join(digests)).hexdigest()
 
 
@@ -417,29 +453,18 @@ def find_bad(root: Path, paths: Sequence[str], on_progress: OnProgress | None = 
                 bad.append(BadFile(path, error.reason))
         return bad
 
-    return [bad for chunk in _in_threads(check_chunk, len(paths), on_progress) for bad in chunk]
+    return [bad for chunk in in_threads(check_chunk, len(paths), on_progress) for bad in chunk]
 
 
-def _describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
+def describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
+    """The first few of the bad files with their reasons, and what to do."""
     named = "; ".join(f"{file.path} ({file.reason})" for file in bad[:_NAMED_FILES])
     more = f"; and {len(bad) - _NAMED_FILES} more" if len(bad) > _NAMED_FILES else ""
     count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
     return f"{count} cannot be read: {named}{more}. `alexnet data check {root}` lists all; mend or remove them"
 
 
-def _allocate(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """An array for decoded images, if the machine can hold it."""
-    needed = int(np.prod(shape, dtype=np.int64))
-    total = memory.total_bytes()
-    if total is not None and needed > 0.9 * total:
-        raise UserError(
-            f"{shape[0]:,} images of {shape[1]} px take {needed / 2**30:.1f} GiB, more than this machine's memory of "
-            f"{total / 2**30:.1f} GiB: stream them, or choose a smaller --image-px, or fewer images"
-        )
-    return np.empty(shape, np.uint8)
-
-
-def _in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
+def in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
     """Results of `work` on chunks of 0..total, in order, computed in threads; the first exception ends all."""
     chunks = [range(start, min(start + _CHUNK_FILES, total)) for start in range(0, total, _CHUNK_FILES)]
     executor = ThreadPoolExecutor(max_workers=min(usable_cpus(), 16))

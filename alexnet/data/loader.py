@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
-from alexnet.data.augment import Normalizer, crop_places, cutout, flip, random_crop, shrink
+from alexnet.config import AugmentConfig, Preprocessing, UserError
+from alexnet.data.augment import Normalizer, crop_places, cutout, cutout_places, flip, random_crop, shrink
 from alexnet.data.dataset import Images
 
 
@@ -90,8 +90,9 @@ class Varying:
         x_NCHW = self._normalize(x_NHWC)
         if plan.cutout_2N is not None:
             middles_2N = plan.cutout_2N[:, part].to(x_NHWC.device, non_blocking=True)
-            row_N, column_N = (middles_2N * (side + 1)).long()
-            x_NCHW = cutout(x_NCHW, row_N, column_N, max(round(self._cutout_px * side / self._image_px), 1))
+            cutout_px = max(round(self._cutout_px * side / self._image_px), 1)
+            row_N, column_N = (middles_2N * cutout_places(side, cutout_px)).long()
+            x_NCHW = cutout(x_NCHW, row_N, column_N, cutout_px)
         return x_NCHW
 
 
@@ -104,6 +105,9 @@ class Loader:
         device: where batches are made.
         dtype: number type of the batches.
         augment: variation of training images; None: none.
+
+    Raises:
+        UserError: a reflected border is as wide as the images.
     """
 
     def __init__(
@@ -119,6 +123,12 @@ class Loader:
         self._augment = augment or AugmentConfig()
         self._device = device
         self._image_px = preprocessing.image_px
+        border_px = self._augment.crop_padding_px
+        if self._augment.crop_border == "reflect" and border_px >= images.image_px:
+            raise UserError(
+                f"augment.crop_padding_px ({border_px}) must be less than the images' side ({images.image_px}) "
+                "where the border reflects them: lower it, or use augment.crop_border black"
+            )
         self._places = crop_places(images.pixels_NHWC.shape[1], self._augment.crop_padding_px, self._image_px)
         self._vary = Varying(preprocessing, device, dtype, self._augment)
 

@@ -5,7 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.config import UserError
+
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def allocate(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """An array for decoded images, if the machine can hold it; raises `UserError` if not."""
+    needed = int(np.prod(shape, dtype=np.int64))
+    total = total_bytes()
+    if total is not None and needed > 0.9 * total:
+        raise UserError(
+            f"{shape[0]:,} images of {shape[1]} px take {needed / 2**30:.1f} GiB, more than this machine's memory of "
+            f"{total / 2**30:.1f} GiB: stream them, or choose a smaller --image-px, or fewer images"
+        )
+    return np.empty(shape, np.uint8)
 
 
 def total_bytes() -> int | None:

@@ -16,6 +16,7 @@ from alexnet.data.cifar import open_cifar
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.folder import has_splits, open_folder
 from alexnet.data.idx import open_idx
+from alexnet.data.shards import has_shards, open_shards
 from alexnet.data.source import Source, Wanted
 from alexnet.data.split import TEST_SHARE, stratified
 
@@ -74,7 +75,8 @@ def find(source: FileName, root: FileName | None = None, *, may_download: bool =
         UserError: there is neither, or its files cannot be found or used.
     """
     if os.fspath(source) not in SOURCES:
-        return open_folder(folder_of(source, root))
+        path = folder_of(source, root)
+        return open_shards(path) if has_shards(path) else open_folder(path)
     name = os.fspath(source)
     if name == "digits":
         return _digits(root)

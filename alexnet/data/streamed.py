@@ -201,13 +201,15 @@ class StreamedImages:
 
     def _decode_into(self, out_HWC: decode.Pixels, i: int, top: int, left: int) -> None:
         position = int(self.position_N[i])
-        path = self.store.path(position)
         try:
-            decode.decode_cut_into(out_HWC, self.store.read(position), self.image_px, top, left, path)
+            decode.decode_cut_into(out_HWC, self.store.read(position), self.image_px, top, left, "")
         except decode.BadImageError as error:
-            raise UserError(f"{error}. `alexnet data check` lists all such files; mend or remove them") from error
+            raise UserError(
+                f"cannot read the image {self.store.path(position)}: {error.reason}. "
+                "`alexnet data check` lists all such images; mend or remove them"
+            ) from error
         except OSError as error:
-            raise UserError(f"cannot read the image {path}: {decode.reason_of(error)}") from error
+            raise UserError(f"cannot read {self.store.path(position)}: {decode.reason_of(error)}") from error
 
     def _whole(self, start: int, batch_size: int) -> Cuts:
         images = range(start, min(start + batch_size, len(self)))

@@ -1,6 +1,16 @@
-"""The networks, by name: `tiny_alexnet`, `alexnet`, `alexnet_2012`, `alexnet_owt`, `lenet`."""
+"""The networks, by name: `tiny_alexnet`, `cifar_alexnet`, `alexnet`, `alexnet_2012`, `alexnet_owt`, `lenet`."""
 
-from alexnet.models._build import ConvNet, ModelFacts, count_macs, count_parameters, create, facts, names
+from alexnet.models._build import (
+    ConvNet,
+    ModelFacts,
+    count_macs,
+    count_parameters,
+    create,
+    facts,
+    has_batch_norm,
+    names,
+    takes_images,
+)
 from alexnet.models.alexnet import alexnet, alexnet_2012, alexnet_owt
 from alexnet.models.cifar_alexnet import cifar_alexnet
 from alexnet.models.initialize import initialize, whiten
@@ -18,9 +28,11 @@ __all__ = [
     "count_parameters",
     "create",
     "facts",
+    "has_batch_norm",
     "initialize",
     "lenet",
     "names",
+    "takes_images",
     "tiny_alexnet",
     "whiten",
 ]

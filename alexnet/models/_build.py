@@ -160,6 +160,21 @@ def _entry(name: str) -> tuple[Callable[..., ConvNet], ModelFacts]:
     return _REGISTRY[name]
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether `model` norms over the images of a batch, so that in training one alone cannot be computed."""
+    return any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in model.modules())
+
+
+def takes_images(model: nn.Module, in_channels: int, image_px: int) -> bool:
+    """Whether images of a side of `image_px` can be given to `model`, tried on the meta device."""
+    meta = copy.deepcopy(model).to("meta").eval()
+    try:
+        meta(torch.empty(1, in_channels, image_px, image_px, device="meta"))
+    except RuntimeError:  # a map without pixels, or not as many of them as the dense layers take
+        return False
+    return True
+
+
 def count_parameters(model: nn.Module) -> int:
     """Learned numbers in `model`."""
     return sum(p.numel() for p in model.parameters())

@@ -42,7 +42,7 @@ def cifar_alexnet(
     Raises:
         UserError: the images are too small, or the activation is unknown.
     """
-    # Activations never decrease, so one after a max-pool equals one before it and costs a quarter.
+    # Each max-pool comes before norm and activation, which then cost a quarter.
     features = named(
         [
             ("conv1", nn.Conv2d(in_channels, 32, kernel_size=3, padding=1)),

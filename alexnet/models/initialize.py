@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from alexnet.config import Init, UserError
 
 _PAPER_BIAS_ONE = {"conv2", "conv4", "conv5", "fc6", "fc7"}  # Krizhevsky 2012, section 5
+_WHITENING_PART = 64  # images at a time: their patches take many times the images' memory
 _WHITENING_FLOOR = 1e-2  # keeps the noise of near-constant directions small
+_PATCH_PIXELS = 2**16  # pixels whose patches are in memory at once: 64 images of 32 px
 
 
 @torch.no_grad()
 def initialize(model: nn.Module, init: Init, generator: torch.Generator | None = None) -> None:
     """Fill every convolution and dense layer of `model` with fresh weights, in layer order.
+
+    Batch norms begin anew: they change nothing until they have seen images.
 
     Args:
         model: any network whose layers are `nn.Conv2d` and `nn.Linear`.
@@ -29,6 +33,8 @@ def initialize(model: nn.Module, init: Init, generator: torch.Generator | None =
     """
     eight_layers = any(name.endswith("fc8") for name, _ in model.named_modules())
     for name, layer in model.named_modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.reset_parameters()
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue
         if init == "xavier":
@@ -57,11 +63,15 @@ def whiten(model: nn.Module, x_NCHW: Tensor) -> None:
         x_NCHW: some thousand normalised images.
     """
     first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
-    patches_ND = F.unfold(x_NCHW.float(), first.kernel_size).transpose(1, 2).flatten(0, 1)
-    covariance_DD = patches_ND.T @ patches_ND / len(patches_ND)
-    variance_D, components_DD = torch.linalg.eigh(covariance_DD)  # ascending
+    sum_DD, n = torch.zeros(first.weight[0].numel(), first.weight[0].numel(), dtype=torch.float64), 0
+    for part_NCHW in torch.split(x_NCHW, max(1, _PATCH_PIXELS // x_NCHW[0, 0].numel())):
+        patches_ND = F.unfold(part_NCHW.float(), first.kernel_size).transpose(1, 2).flatten(0, 1)
+        sum_DD += patches_ND.T @ patches_ND
+        n += len(patches_ND)
+    variance_D, components_DD = torch.linalg.eigh(sum_DD / n)  # ascending
     half = min(first.out_channels // 2, len(variance_D))
     filters_HD = (components_DD / (variance_D + _WHITENING_FLOOR).sqrt()).T.flip(0)[:half]
+    filters_HD = filters_HD.to(first.weight)
     first.weight[: 2 * half] = torch.cat([filters_HD, -filters_HD]).view(-1, *first.weight.shape[1:])
     if first.bias is not None:
         first.bias.zero_()

@@ -22,6 +22,7 @@ from alexnet.data.loader import seed_for
 from alexnet.data.stream import open_loader
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
+from alexnet.models import has_batch_norm
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
@@ -96,7 +97,9 @@ class Trainer:
         self.train_loader = open_loader(dataset.train, preprocessing, device, dtype, recipe.augment)
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
-        self.steps = math.ceil(len(self.train_loader) / self.batch_size)
+        smallest = 2 if has_batch_norm(self.model) else 1
+        self.parts = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
+        self.steps = len(self.parts)
         self.optimizers = build_optimizers(self.model, recipe.optimizer)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
@@ -130,13 +133,11 @@ class Trainer:
         plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
         clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
-        parts = _parts(len(loader), self.batch_size, recipe.accumulate_steps)
-        batches = loader.batches(plan, [part for step in parts[self.step :] for part in step])
+        batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
 
         while self.step < self.steps:
-            scale = lr_scale(recipe, self.epoch + self.step / self.steps, val_errors)
-            set_lr(self.optimizers, scale)
-            for x_NCHW, y_N in islice(batches, len(parts[self.step])):
+            set_lr(self.optimizers, lr_scale(recipe, self.epoch + self.step / self.steps, val_errors))
+            for x_NCHW, y_N in islice(batches, len(self.parts[self.step])):
                 with self.runtime.autocast():
                     scores_NK = network(x_NCHW).float()
                     losses = F.cross_entropy(scores_NK, y_N, reduction="sum", label_smoothing=recipe.label_smoothing)
@@ -148,7 +149,7 @@ class Trainer:
 
             if clock.report_due() or stop.signal:
                 self.elapsed_s = clock.elapsed_s()
-                self._report(recipe.optimizer.lr * scale, clock)
+                self._report(clock)
             if clock.checkpoint_due() or stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._check_finite()
@@ -156,7 +157,7 @@ class Trainer:
             if stop.signal:
                 raise Interrupted(f"stopped; continue with: alexnet train --resume {self.folder.path}", stop.signal)
         self.elapsed_s = clock.elapsed_s()
-        self._report(recipe.optimizer.lr * scale, clock)
+        self._report(clock)
         self._images_per_s = clock.images_per_s(int(self.totals["images"]))
 
     def _train_px(self) -> int | None:
@@ -191,7 +192,7 @@ class Trainer:
             "val_top1": val.top1 if val else None,
             "images_per_s": round(self._images_per_s, 1),
             "elapsed_s": round(self.elapsed_s, 3),
-            "lr": self.optimizers[0].param_groups[0]["lr"],
+            "lr": self._lr(),
         }
         self.rows.append(row)
         self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
@@ -227,7 +228,7 @@ class Trainer:
         self.totals["correct"] += (scores_NK.argmax(1) == y_N).sum()
         self.totals["images"] += len(y_N)
 
-    def _report(self, lr: float, clock: _Clock) -> None:
+    def _report(self, clock: _Clock) -> None:
         images = int(self.totals["images"])
         self.observer.on_progress(
             Progress(
@@ -237,9 +238,13 @@ class Trainer:
                 steps=self.steps,
                 loss=float(self.totals["loss"]) / images,
                 images_per_s=clock.images_per_s(images),
-                lr=lr,
+                lr=self._lr(),
             )
         )
+
+    def _lr(self) -> float:
+        """The rate of the last step; muon's, where two optimisers share the work."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
 
     def _check_finite(self) -> float:
         loss = float(self.totals["loss"]) / int(self.totals["images"])
@@ -302,11 +307,22 @@ class Trainer:
         checkpoint.set_device_rng(self.runtime.device, state.rng_device)
 
 
-def _parts(n_images: int, batch_size: int, accumulate_steps: int) -> list[list[tuple[int, int]]]:
-    """First and last image (exclusive) of each part of each step of an epoch."""
+def _parts(n_images: int, batch_size: int, accumulate_steps: int, smallest: int) -> list[list[tuple[int, int]]]:
+    """First and last image (exclusive) of each part of each step of an epoch.
+
+    A last batch or part of fewer than `smallest` images joins the one before: batch norm needs two.
+    """
     part_size = math.ceil(batch_size / accumulate_steps)
-    steps = [(start, min(start + batch_size, n_images)) for start in range(0, n_images, batch_size)]
-    return [[(a, min(a + part_size, stop)) for a in range(start, stop, part_size)] for start, stop in steps]
+    steps = _cut(0, n_images, batch_size, smallest)
+    return [_cut(start, stop, part_size, smallest) for start, stop in steps]
+
+
+def _cut(start: int, stop: int, size: int, smallest: int) -> list[tuple[int, int]]:
+    """`start` to `stop` in pieces of `size`, the last one shorter, or longer by fewer than `smallest`."""
+    starts = list(range(start, stop, size))
+    if len(starts) > 1 and stop - starts[-1] < smallest:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], stop], strict=True))
 
 
 class _Clock:

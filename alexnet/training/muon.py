@@ -53,7 +53,10 @@ class Muon(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                velocity = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                velocity = state["momentum_buffer"]
                 velocity.mul_(group["momentum"]).add_(p.grad)
                 direction = p.grad.add(velocity, alpha=group["momentum"]) if group["nesterov"] else velocity
                 matrix = direction.flatten(1)
@@ -66,8 +69,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor, iterations: int) -> Tensor:
     """A matrix of the same singular vectors whose singular values lie near 1, in bf16.
 
-    The Newton-Schulz iteration takes matrix products alone; three iterations bring all but the smallest singular
-    values between about 0.5 and 1.2.
+    The Newton-Schulz iteration takes matrix products alone. Three iterations bring singular values of a 75th of the
+    matrix's Frobenius norm and more between 0.5 and 1.21; smaller ones grow about fortyfold, against that norm.
     """
     a, b, c = _COEFFICIENTS
     X = matrix.bfloat16()

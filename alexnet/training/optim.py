@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from alexnet.config import OptimizerConfig, Recipe
 from alexnet.training.muon import Muon
 
 Optimizers = list[torch.optim.Optimizer]
+
+
+def _spare_the_compiler() -> None:
+    """Keep torch's optimizers from loading its compiler, 1.5 s and 150 MB that a run has no use for.
+
+    Four of their methods do so when first called, to exempt themselves from compilation; this says that they are
+    exempt already. `step` does so too, so sgd has its own. Nothing here compiles an optimizer.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if method is not None:
+            method.__dict__.setdefault("__dynamo_disable", method)
+
+
+_spare_the_compiler()
+
+
+class _SGD(torch.optim.SGD):
+    """torch's SGD, to the bit, with a step that leaves the compiler alone."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        assert closure is None, "a closure is not supported"
+        for group in self.param_groups:
+            params: list[Tensor] = []
+            gradients: list[Tensor] = []
+            buffers: list[Tensor | None] = []
+            self._init_group(group, params, gradients, buffers)  # type: ignore[no-untyped-call]
+            sgd(
+                params,
+                gradients,
+                buffers,
+                fused=group["fused"],
+                grad_scale=getattr(self, "grad_scale", None),
+                found_inf=getattr(self, "found_inf", None),
+                **{name: group[name] for name in ("lr", "momentum", "nesterov", "weight_decay", "dampening")},
+                maximize=False,
+            )
+            if group["momentum"] != 0:
+                for p, buffer in zip(params, buffers, strict=True):
+                    self.state[p]["momentum_buffer"] = buffer
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
@@ -26,8 +68,8 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
         weights = [name for name, p in named if p.ndim > 1]
         hidden = set(weights[1:-1])
         other_lr = config.lr if config.other_lr is None else config.other_lr
-        sgd = _sgd([pair for pair in named if pair[0] not in hidden], config, other_lr, momentum=0.9, nesterov=True)
-        return [_muon([p for name, p in named if name in hidden], config), sgd] if hidden else [sgd]
+        rest = _sgd([pair for pair in named if pair[0] not in hidden], config, other_lr, momentum=0.9, nesterov=True)
+        return [_muon([p for name, p in named if name in hidden], config), rest] if hidden else [rest]
     if config.name == "adamw":
         return [_adamw(named, config)]
     momentum = 0.9 if config.momentum is None else config.momentum
@@ -48,7 +90,7 @@ def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) 
 def _sgd(
     named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, lr: float, momentum: float, nesterov: bool
 ) -> torch.optim.Optimizer:
-    return torch.optim.SGD(_groups(named, config), lr=lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
+    return _SGD(_groups(named, config), lr=lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
 
 
 def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -25,7 +25,7 @@ from alexnet.training.finish import finish
 from alexnet.training.loop import Observer, Trainer
 
 FileName = str | os.PathLike[str]
-_WHITENING_IMAGES = 5000
+_WHITENING_PIXELS = 5000 * 32 * 32  # 5000 images of 32 px, 102 of 224 px
 
 
 def train(
@@ -61,9 +61,9 @@ def train(
         dataset = _load(recipe, root, watching)
         model, card = _build(recipe, dataset)
         folder = new_run(out, recipe, overwrite=overwrite)
+        trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
         write_recipe(folder, _describe(recipe, dataset, card, root, runtimes.environment(runtime)))
         folder.write_metrics([])
-        trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
         return _run(trainer, dataset, model, card)
 
 
@@ -149,6 +149,7 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
         **{name: value for name, value in chosen.items() if value is not None},
     }
     model = models.create(recipe.model.name, **options)
+    _check_fit(recipe, dataset, model)
     models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
     if recipe.augment.normalize:
         mean, std = channel_statistics(dataset.train)
@@ -168,11 +169,31 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
     return model, card
 
 
+def _check_fit(recipe: Recipe, dataset: Dataset, model: models.ConvNet) -> None:
+    """Raise `UserError` where training would fail for what recipe, data and network are."""
+    px = dataset.image_px
+    for side in sorted(set(recipe.train_px or ()) - {px}):
+        if side > px:
+            raise UserError(f"train_px must lie in 1..{px}, the images' side, but holds {side}")
+        if not models.takes_images(model, dataset.in_channels, side):
+            raise UserError(
+                f"{recipe.model.name} made for images of {px} px cannot be given images of {side} px: "
+                "drop --train-px, or take a network for any side, as cifar_alexnet is from 8 px on"
+            )
+    part_size = -(-min(recipe.batch_size, len(dataset.train)) // recipe.accumulate_steps)
+    if part_size == 1 and models.has_batch_norm(model):
+        raise UserError(
+            f"{recipe.model.name} norms over the images it is given at once, and here each is alone: "
+            f"set --batch-size to {2 * recipe.accumulate_steps} or more, and train on two images or more"
+        )
+
+
 def _sample(images: AnyImages, preprocessing: Preprocessing, seed: int) -> Tensor:
     """Some training images, as the network is given them: enough to know the statistics of their patches."""
     order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed_for(seed, "whiten")))
     normalize = Normalizer(preprocessing, torch.device("cpu"), torch.float32)
-    return normalize(next(images.take(order_N[:_WHITENING_IMAGES]).parts(_WHITENING_IMAGES)))
+    some = images.take(order_N[: max(1, _WHITENING_PIXELS // images.image_px**2)])
+    return normalize(next(some.parts(len(some))))
 
 
 def _describe(

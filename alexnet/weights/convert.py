@@ -70,6 +70,8 @@ def convert(
     layers = _pair(source, tensors)
     chosen = _choose_options(model_name, layers, options or {})
     model = empty_net(model_name, chosen)
+    if models.has_batch_norm(model):
+        raise UserError(f"{model_name} is this package's own network: nothing else writes weights for it")
     _fill(model, layers, source, model_name)
     if len(class_names) != chosen["num_classes"]:
         raise UserError(

@@ -26,7 +26,7 @@ _CARD_KEY = "alexnet.card"
 
 
 def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
-    """Write the weights of `model` and `card` to `path`, atomically: contiguous, fp32 or whole numbers.
+    """Write the weights of `model` and `card` to `path`, atomically, contiguous, as fp32 (counts as integers).
 
     Args:
         path: a file ending in `.safetensors`; its folder is made where it is missing.
@@ -90,7 +90,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """`tensor` on the CPU, contiguous (safetensors refuses channels_last), in fp32 or, if whole numbers, as it is."""
+    """`tensor` on the CPU, in fp32 unless it counts, contiguous (safetensors refuses channels_last)."""
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype).contiguous()
 

@@ -3,25 +3,45 @@
 # dependencies = ["mxnet==1.9.1", "numpy==1.23.5"]
 #
 # [[tool.bench]]
-# name = "MXNet Gluon"
+# name = "MXNet Gluon, the tutorial's loop"
 # tasks = ["train_256", "train_64"]
+# arguments = ["--tuned", "no"]
+#
+# [[tool.bench]]
+# name = "MXNet Gluon, the tutorial's loop, threads set"
+# tasks = ["train_256", "train_64"]
+# arguments = ["--tuned", "threads"]
+#
+# [[tool.bench]]
+# name = "MXNet Gluon, hybridized, threads set"
+# tasks = ["train_256", "train_64"]
+# arguments = ["--tuned", "all"]
 # ///
 """The tutorial's loop in the framework it was written for, MXNet 1.9.1 with Gluon.
 
-After "Gluon: from experiment to deployment" in MXNet's documentation, and `benchmarks/tutorial_mxnet.py`, which
-repeats the tutorial's runs. Where there is a choice it is the faster one: the network is hybridized with static
-memory and shapes (the documentation's advice for speed), images wait in memory as fp32, already scaled and in
+After `benchmarks/tutorial_mxnet.py`, which repeats the tutorial's runs: the network runs layer by layer, and the
+number of threads is left to MXNet, which takes half of the cores. The other two are what its documentation advises
+for speed: OMP_NUM_THREADS set to the number of cores ("Some Tips for Improving MXNet Performance"), as it is for all
+other contenders; and the network hybridized with static memory and shapes besides ("Gluon: from experiment to
+deployment"). Where there is a choice it is the faster one: images wait in memory as fp32, already scaled and in
 MXNet's layout, instead of being converted one by one by Gluon's `DataLoader`, and there are no crops or flips. The
-loss is read after each step, as the tutorial does; without that, MXNet's queue of work grows without end.
+loss is read after each step, as in the tutorial; without that, MXNet's queue of work grows without end.
 """
 
-import mxnet as mx
+import os
+
 import numpy as np
 from _common import Clock, arguments, batch_size, check_parameters, images_per_s, report
-from mxnet import autograd, gluon, init, nd
+
+ARGS = arguments("tuned")
+if ARGS.tuned == "no":
+    os.environ.pop("OMP_NUM_THREADS", None)  # read when mxnet is imported
+
+import mxnet as mx  # noqa: E402
+from mxnet import autograd, gluon, init, nd  # noqa: E402
 
 
-def tiny_alexnet():
+def tiny_alexnet(hybridize):
     net = gluon.nn.HybridSequential()
     net.add(
         gluon.nn.Conv2D(32, kernel_size=5, padding=2, activation="relu"),
@@ -36,7 +56,8 @@ def tiny_alexnet():
         gluon.nn.Dense(10),
     )
     net.initialize(init.Xavier())
-    net.hybridize(static_alloc=True, static_shape=True)
+    if hybridize:
+        net.hybridize(static_alloc=True, static_shape=True)
     net(nd.zeros((2, 3, 32, 32)))  # shapes are known after the first images
     check_parameters(sum(int(np.prod(p.shape)) for p in net.collect_params().values()))
     return net
@@ -61,13 +82,12 @@ def steps(net, x_NCHW, y_N, batch):
 
 
 def main():
-    args = arguments()
     mx.random.seed(0)
-    images = np.load(args.arrays)
+    images = np.load(ARGS.arrays)
     x_NCHW = np.ascontiguousarray(images["x_train"].transpose(0, 3, 1, 2), np.float32) / np.float32(255)
     y_N = images["y_train"].astype(np.float32)
-    work = steps(tiny_alexnet(), x_NCHW, y_N, batch_size(args.task))
-    rate = images_per_s(work, Clock(args.seconds, wait=nd.waitall))
+    work = steps(tiny_alexnet(ARGS.tuned == "all"), x_NCHW, y_N, batch_size(ARGS.task))
+    rate = images_per_s(work, Clock(ARGS.seconds, wait=nd.waitall))
     report(["mxnet", "numpy"], images_per_s=rate)
 
 

@@ -11,9 +11,10 @@ import torch
 
 from alexnet import models, recipes, runtime
 from alexnet.bench import Setting, _inference, _process, _training
-from alexnet.bench._images import in_memory, preprocessing_of, random_dataset
+from alexnet.bench._images import preprocessing, random_dataset, write_photos
 from alexnet.bench.measure import measure
 from alexnet.config import UserError
+from alexnet.data import load
 from alexnet.training.loop import Progress, Trainer
 
 SETTING = Setting(data=None, root=None, threads=1, seconds=8)  # 2 s of warm-up
@@ -69,7 +70,7 @@ def trainer_of(n_train: int, batch_size: int, tmp_path) -> Trainer:
     images = random_dataset(32, num_classes=10, n_train=n_train, n_test=1)
     recipe = _training._recipe("tiny_alexnet", batch_size, threads=1)
     folder = _training.new_run(tmp_path / "run", recipe)
-    how = preprocessing_of(in_memory(images.train))
+    how = preprocessing("tiny_alexnet")
     where = runtime.start(device="cpu", precision="fp32", threads=1)
     return Trainer(recipe, images, models.create("tiny_alexnet"), how, where, folder, _training.Observer())
 
@@ -112,6 +113,14 @@ def test_a_training_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured["flops_per_image"] == 6 * macs
     rate, gemm = measured["images_per_s"], measured["gemm_flops_per_s"]
     assert measured["mfu"] == pytest.approx(rate * 6 * macs / gemm)
+
+
+def test_photos_are_streamed(tmp_path) -> None:
+    write_photos(tmp_path, num_classes=2, a_class=3)
+    images = load(tmp_path, image_px=224, val_fraction=0.0, stream="always")
+    assert (len(images.train), len(images.open_test()), images.image_px) == (6, 2, 224)
+    size = (tmp_path / "train" / "0001" / "002.jpg").stat().st_size
+    assert 50_000 < size < 200_000  # ImageNet's average is about 110 kB
 
 
 def test_the_recipe_is_that_of_the_package_but_for_what_ends_it() -> None:

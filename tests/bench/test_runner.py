@@ -81,8 +81,11 @@ def test_in_time_or_not_at_all_with_all_it_started(tmp_path: Path) -> None:
         f"pathlib.Path({str(pid_file)!r}).write_text(str(child.pid))\n"
         "time.sleep(600)\n"
     )
-    with pytest.raises(RunError, match=r"^took longer than 1 s$"):
-        run_once(command(code), timeout_s=1)
+    for limit_s in (1, 10, 100):  # a busy machine may not have started the child in the first
+        with pytest.raises(RunError, match=rf"^took longer than {limit_s} s$"):
+            run_once(command(code), timeout_s=limit_s)
+        if pid_file.exists():
+            break
     assert is_gone(int(pid_file.read_text()))
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.config import AugmentConfig, Preprocessing, UserError
 from alexnet.data import Images
+from alexnet.data.augment import shrink
 from alexnet.data.loader import EpochPlan, Loader, seed_for
 
 CPU = torch.device("cpu")
 # 99.9% points of the chi-square distribution, by degrees of freedom.
-CHI_SQUARE = {1: 10.83, 3: 16.27, 24: 51.18, 49: 85.35}
+CHI_SQUARE = {1: 10.83, 3: 16.27, 24: 51.18, 49: 85.35, 63: 103.44, 80: 124.84}
 
 
 def plain(image_px: int, in_channels: int = 1) -> Preprocessing:
@@ -105,6 +109,41 @@ def test_a_batch_is_what_its_plan_says():
     assert plan.mirrored_N[2:9].unique().tolist() == [False, True]
 
 
+def test_a_batch_is_what_its_plan_says_with_everything_at_once():
+    """Reflected crop, mirror, shrinking to 5/8, scaling, and a square of 5/8 of its side, in this order."""
+    x_NHWC = pixels(12, 8, 8, 3)
+    augment = AugmentConfig(crop_padding_px=3, crop_border="reflect", flip="alternating", cutout_px=4)
+    how = Preprocessing(image_px=8, in_channels=3, mean=(0.25,) * 3, std=(0.5,) * 3)
+    loader = Loader(Images(x_NHWC, torch.arange(12)), how, CPU, torch.float32, augment)
+    plan = loader.plan(0, 0, 5)
+    x_NCHW, labels_N = loader.batch(plan, 2, 9)
+    assert torch.equal(labels_N, plan.order_N[2:9])
+    for got_CHW, i in zip(x_NCHW, range(2, 9), strict=True):
+        padded = np.pad(x_NHWC[plan.order_N[i]].numpy(), [(3, 3), (3, 3), (0, 0)], mode="reflect")
+        top, left = int(plan.top_N[i]), int(plan.left_N[i])
+        cut_HWC = padded[top : top + 8, left : left + 8]
+        if plan.mirrored_N[i]:
+            cut_HWC = cut_HWC[:, ::-1]
+        small = shrink(torch.from_numpy(cut_HWC.copy())[None], 5)[0]
+        expected = (small.permute(2, 0, 1) / 255 - 0.25) / 0.5
+        # round(4 * 5 / 8) = 2 px, whose middle is one of six edges a side
+        row, column = (int(place * 6) for place in plan.cutout_2N[:, i].tolist())
+        expected[:, max(row - 1, 0) : row + 1, max(column - 1, 0) : column + 1] = 0
+        torch.testing.assert_close(got_CHW, expected, rtol=1e-5, atol=1e-6)
+    assert plan.mirrored_N[2:9].unique().tolist() == [False, True]
+
+
+def test_images_are_shrunk_to_the_side_asked_for():
+    x_NHWC = pixels(6, 16, 16, 1)
+    loader = loader_of(x_NHWC)
+    for side in (8, 11, 16, None):
+        x_NCHW, labels_N = loader.batch(loader.plan(0, 0, side), 0, 6)
+        assert x_NCHW.shape == (6, 1, side or 16, side or 16)
+        assert x_NCHW.is_contiguous(memory_format=torch.channels_last)
+        expected_NHWC = x_NHWC if side in (16, None) else shrink(x_NHWC, side)
+        assert torch.equal((255 * x_NCHW).round().byte().permute(0, 2, 3, 1), expected_NHWC[labels_N])
+
+
 def test_batches_are_channels_last_in_the_type_asked_for():
     x_NCHW, labels_N = (loader := loader_of(pixels(4, 8, 8, 3), dtype=torch.bfloat16)).batch(loader.plan(0, 0), 0, 4)
     assert x_NCHW.dtype == torch.bfloat16
@@ -113,12 +152,12 @@ def test_batches_are_channels_last_in_the_type_asked_for():
 
 
 def test_the_same_seed_and_epoch_give_the_same_plan():
-    loader = loader_of(pixels(500, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip="random"))
+    loader = loader_of(pixels(500, 4, 4, 1), AugmentConfig(crop_padding_px=2, flip="random", cutout_px=2))
     torch.manual_seed(1)
     plan = loader.plan(5, 3)
     torch.manual_seed(2)  # nothing else decides it
     again, later, other = loader.plan(5, 3), loader.plan(5, 4), loader.plan(6, 3)
-    for part in ("order_N", "top_N", "left_N", "mirrored_N"):
+    for part in ("order_N", "top_N", "left_N", "mirrored_N", "cutout_2N"):
         drawn = getattr(plan, part)
         assert torch.equal(drawn, getattr(again, part)), part
         for different in (later, other):
@@ -141,6 +180,8 @@ def test_what_is_not_asked_for_is_not_done():
         assert plan.top_N is None
         assert plan.left_N is None
         assert plan.mirrored_N is None
+        assert plan.cutout_2N is None
+        assert plan.train_px is None
         x_NCHW, labels_N = loader.batch(plan, 0, 40)
         assert torch.equal((255 * x_NCHW).round().byte().permute(0, 2, 3, 1), x_NHWC[labels_N])
     assert loader_of(x_NHWC, AugmentConfig(flip="random")).plan(0, 0).top_N is None
@@ -164,6 +205,55 @@ def test_crops_and_flips_are_even_and_independent(seed):
     back, back_later = plan.order_N.argsort(), later.order_N.argsort()
     assert chi_square(top[back] * 5 + later.top_N[back_later], 25) < CHI_SQUARE[24]
     assert chi_square(mirrored[back] * 2 + later.mirrored_N[back_later].long(), 4) < CHI_SQUARE[3]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_alternating_flips_show_both_sides_of_every_image_in_two_epochs(seed):
+    N = 10_000
+    loader = loader_of(torch.zeros(N, 1, 1, 1, dtype=torch.uint8), AugmentConfig(flip="alternating"))
+    plans = [loader.plan(seed, epoch) for epoch in range(4)]
+    by_image = [plan.mirrored_N[plan.order_N.argsort()] for plan in plans]
+    for earlier, later in pairwise(by_image):
+        assert torch.equal(earlier, ~later)
+    assert chi_square(by_image[0], 2) < CHI_SQUARE[1]  # half of them
+    assert chi_square(2 * by_image[0][:-1] + by_image[0][1:].long(), 4) < CHI_SQUARE[3]
+    assert not torch.equal(plans[0].order_N, plans[2].order_N)
+    other = loader.plan(seed + 1, 0)
+    assert (other.mirrored_N[other.order_N.argsort()] != by_image[0]).float().mean() > 0.4
+
+
+@pytest.mark.parametrize(("cutout_px", "places"), [(4, 9), (3, 8)])
+def test_hidden_squares_are_even_and_independent(cutout_px, places):
+    N, side = 8_000, 8
+    augment = AugmentConfig(cutout_px=cutout_px)
+    x_NHWC = torch.full((N, side, side, 1), 255, dtype=torch.uint8)
+    loader = loader_of(x_NHWC, augment)
+    x_NCHW, _ = loader.batch(loader.plan(0, 0), 0, N)
+    hidden_NHW = x_NCHW[:, 0] == 0
+    # The first shown pixel after (or before) a square tells its middle: count rows and columns that it covers.
+    rows, columns = hidden_NHW.any(2), hidden_NHW.any(1)
+    heights, widths = rows.sum(1), columns.sum(1)
+    assert torch.equal(hidden_NHW.sum((1, 2)), heights * widths)  # one rectangle each
+    ends = []
+    for covered in (rows, columns):
+        first, last = covered.int().argmax(1), side - 1 - covered.flip(1).int().argmax(1)
+        middle = torch.where(first == 0, last + 1 - (cutout_px + 1) // 2, first + cutout_px // 2)
+        ends.append(middle)
+    assert ends[0].unique().tolist() == ends[1].unique().tolist() == list(range(places))
+    assert chi_square(ends[0] * places + ends[1], places**2) < CHI_SQUARE[places**2 - 1]
+    # Rows hidden, over all middles: 2 3 4 4 4 4 4 3 2 of a square of 4 px, 2 3 3 3 3 3 3 2 of one of 3.
+    share = {4: (30 / 9 / 8) ** 2, 3: (22 / 8 / 8) ** 2}[cutout_px]
+    assert hidden_NHW.float().mean().item() == pytest.approx(share, rel=0.03)
+
+
+def test_a_reflected_border_must_be_narrower_than_the_image():
+    x_NHWC = pixels(3, 4, 4, 1)
+    loader = loader_of(x_NHWC, AugmentConfig(crop_padding_px=3, crop_border="reflect"))
+    assert loader.batch(loader.plan(0, 0), 0, 3)[0].shape == (3, 1, 4, 4)
+    for border_px in (4, 9):
+        with pytest.raises(UserError, match=rf"crop_padding_px \({border_px}\) must be less than .* side \(4\)"):
+            loader_of(x_NHWC, AugmentConfig(crop_padding_px=border_px, crop_border="reflect"))
+    loader_of(x_NHWC, AugmentConfig(crop_padding_px=9))  # black has no such bound
 
 
 def test_first_images_of_many_epochs_are_even():

@@ -77,6 +77,7 @@ BOUNDS = [(3, 10), (10, 11), (11, 24), (0, 2)]
         (AugmentConfig(flip="random", crop_padding_px=3), None),
         (AugmentConfig(flip="random"), 40),  # crops of 32 from 40, as the paper's 224 from 256
         (AugmentConfig(crop_padding_px=2), 40),
+        (AugmentConfig(flip="alternating", cutout_px=9), 40),
     ],
 )
 def test_streamed_batches_are_those_from_memory(photos, augment, resize_px, in_channels):
@@ -84,6 +85,9 @@ def test_streamed_batches_are_those_from_memory(photos, augment, resize_px, in_c
     loaders = [open_loader(images, how(32, in_channels), CPU, torch.float32, augment) for images in (here, there)]
     assert [type(loader) for loader in loaders] == [Loader, StreamLoader]
     assert len(loaders[0]) == len(loaders[1]) == 24
+    shrunk = [loader.batch(loader.plan(3, 1, 24), 3, 10)[0] for loader in loaders]
+    assert shrunk[0].shape == (7, in_channels, 24, 24)
+    assert torch.equal(*shrunk)
     made = [list(loader.batches(loader.plan(3, 1), BOUNDS)) for loader in loaders]
     for (x_NCHW, y_N), (expected_NCHW, expected_N), (start, stop) in zip(*made[::-1], BOUNDS, strict=True):
         assert x_NCHW.shape == (stop - start, in_channels, 32, 32)
@@ -104,6 +108,12 @@ def test_threads_do_not_change_what_comes_out(photos, threads, monkeypatch):
     for got, wanted in zip(loader.batches(loader.plan(0, 0), bounds), expected, strict=True):
         assert torch.equal(got[0], wanted[0])
         assert torch.equal(got[1], wanted[1])
+
+
+def test_reflected_borders_are_refused(photos):
+    _, there = both(photos)
+    with pytest.raises(UserError, match=r"black borders: use augment\.crop_border black"):
+        StreamLoader(there, how(32), CPU, torch.float32, AugmentConfig(crop_padding_px=2, crop_border="reflect"))
 
 
 def test_an_epoch_continues_from_any_bound(photos):
@@ -204,7 +214,7 @@ def test_a_broken_image_is_named_and_threads_end(photos, tmp_path):
             next(parts)
         assert threading.active_count() == before
     (tmp_path / names[9]).unlink()
-    with pytest.raises(UserError, match=r"cannot read the image .*a/9\.jpg: no such file"):
+    with pytest.raises(UserError, match=r"cannot read .*a/9\.jpg: no such file"):
         list(images.parts(4))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -97,6 +98,78 @@ def test_the_same_seed_gives_the_same_weights(init):
     same, other = (initialized("lenet", init, seed=seed).state_dict() for seed in (5, 6))
     assert all(torch.equal(first[key], same[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first if key.endswith("weight"))
+
+
+def test_batch_norms_begin_anew():
+    net = models.cifar_alexnet(image_px=8)
+    fresh = {name: t.clone() for name, t in net.state_dict().items() if "norm" in name}
+    with torch.no_grad():
+        for t in net.state_dict().values():
+            t.fill_(7)
+    models.initialize(net, "kaiming", torch.Generator().manual_seed(0))
+    state = net.state_dict()
+    assert len(fresh) == 6 * 5
+    assert all(torch.equal(state[name], t) for name, t in fresh.items())
+    assert state["features.norm2.running_var"].unique().tolist() == [1]
+
+
+def smooth_images(n: int, channels: int, px: int) -> torch.Tensor:
+    """Noise whose neighbours and channels resemble each other, as those of photographs do."""
+    x_NCHW = torch.randn(n, channels, px + 2, px + 2, generator=torch.Generator().manual_seed(0))
+    x_NCHW = nn.functional.avg_pool2d(x_NCHW, 3, stride=1)
+    return 2 * (x_NCHW + x_NCHW.mean(1, keepdim=True))
+
+
+def patches_of(x_NCHW: torch.Tensor, side: int) -> np.ndarray:
+    """Every square of `side` px of every image, flattened in C, H, W order, in fp64."""
+    windows = np.lib.stride_tricks.sliding_window_view(x_NCHW.double().numpy(), (side, side), axis=(2, 3))
+    return windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, x_NCHW.shape[1] * side * side)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "filters", "side"),
+    [("tiny_alexnet", 3, 32, 5), ("tiny_alexnet", 1, 32, 5), ("cifar_alexnet", 3, 32, 3), ("lenet", 1, 6, 5)],
+)
+def test_whitened_filters_answer_alike_and_independently(name, channels, filters, side):
+    net = initialized(name, "kaiming", in_channels=channels)
+    net.features.conv1.bias.data.fill_(3)
+    x_NCHW = smooth_images(70, channels, 32)  # more than are taken at once
+    models.whiten(net, x_NCHW)
+    conv1 = net.features.conv1
+    w_OD = conv1.weight.detach().double().flatten(1).numpy()
+    half = filters // 2
+    assert w_OD.shape == (filters, channels * side * side)
+    assert np.array_equal(w_OD[half:], -w_OD[:half])
+    assert conv1.bias.count_nonzero() == 0
+    patches_ND = patches_of(x_NCHW, side)
+    variances = np.linalg.eigvalsh(patches_ND.T @ patches_ND / len(patches_ND))[::-1][:half]
+    assert variances[0] > 1.5 * variances[-1]  # there is something to make even
+    answers_NH = patches_ND @ w_OD[:half].T
+    covariance_HH = answers_NH.T @ answers_NH / len(answers_NH)
+    expected_HH = np.diag(variances / (variances + 0.01))  # nearly 1, but for the floor
+    assert expected_HH.diagonal().min() > 0.85
+    np.testing.assert_allclose(covariance_HH, expected_HH, atol=2e-4)
+    with torch.no_grad():  # the layer itself, inside of its border
+        answer = conv1(x_NCHW[:1])[0, :, conv1.padding[0], conv1.padding[0]].double().numpy()
+    np.testing.assert_allclose(answer, w_OD @ patches_ND[0], atol=1e-4)
+
+
+def test_filters_beyond_the_components_keep_their_weights():
+    net = nn.Sequential(nn.Conv2d(1, 23, 3))
+    before = net[0].weight.detach().clone()
+    models.whiten(net, smooth_images(4, 1, 12))
+    assert torch.equal(net[0].weight[18:], before[18:])  # 9 components and their negatives
+    assert torch.equal(net[0].weight[9:18], -net[0].weight[:9])
+    assert not torch.equal(net[0].weight[:9], before[:9])
+    assert net[0].weight.requires_grad
+
+
+def test_a_direction_without_variance_is_not_blown_up():
+    net = nn.Sequential(nn.Conv2d(1, 18, 3))
+    models.whiten(net, torch.ones(3, 1, 8, 8))  # one component of variance 9; the others have none
+    norms = net[0].weight.detach().flatten(1).norm(dim=1)
+    assert norms[0].item() == pytest.approx(1 / math.sqrt(9.01), rel=1e-4)
+    assert norms[1:9].tolist() == pytest.approx([10.0] * 8, rel=1e-3)  # 1 / sqrt(0.01)
 
 
 def test_without_a_generator_the_global_one_is_used():

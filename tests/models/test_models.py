@@ -12,17 +12,27 @@ from torch import Tensor, nn
 
 from alexnet import models
 from alexnet.config import UserError
+from alexnet.models._build import _Flatten
 
 PARAMETERS = {
     "tiny_alexnet": 613_834,
+    "cifar_alexnet": 1_113_866,
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,
     "alexnet_owt": 61_100_840,
     "lenet": 44_426,
 }
-SMALLEST_PX = {"tiny_alexnet": 4, "alexnet": 67, "alexnet_2012": 63, "alexnet_owt": 63, "lenet": 16}
+SMALLEST_PX = {
+    "tiny_alexnet": 4,
+    "cifar_alexnet": 8,
+    "alexnet": 67,
+    "alexnet_2012": 63,
+    "alexnet_owt": 63,
+    "lenet": 16,
+}
 LAYERS = {
     "tiny_alexnet": ["conv1", "conv2", "conv3", "fc4", "fc5", "fc6"],
+    "cifar_alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "alexnet_2012": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "alexnet_owt": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
@@ -104,7 +114,7 @@ def test_layer_names(name):
 def test_smallest_size(name):
     px = SMALLEST_PX[name]
     channels = models.facts(name).native_channels
-    assert shapes_only(name, image_px=px)(torch.empty(1, channels, px, px, device="meta")).shape[0] == 1
+    assert shapes_only(name, image_px=px)(torch.empty(2, channels, px, px, device="meta")).shape[0] == 2
     with pytest.raises(UserError, match=f"{name} needs images of at least {px} px, not {px - 1}") as caught:
         models.create(name, image_px=px - 1)
     assert ("use tiny_alexnet" in str(caught.value)) == (name != "tiny_alexnet")
@@ -130,6 +140,7 @@ def test_inputs_of_the_first_dense_layer():
     assert shapes_only("alexnet_2012").classifier.fc6.in_features == 9_216
     assert shapes_only("tiny_alexnet").classifier.fc4.in_features == 2_048
     assert shapes_only("lenet").classifier.fc3.in_features == 256
+    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 256
 
 
 def test_every_parameter_is_learned(small):
@@ -179,7 +190,7 @@ def test_dropout_is_off_in_eval_and_keeps_the_mean_in_train(small):
 
 @each_name
 def test_dropout_share_is_as_asked(name):
-    default = 0.0 if name == "lenet" else 0.5
+    default = 0.0 if name in ("lenet", "cifar_alexnet") else 0.5
     for options, share in (({}, default), ({"dropout": 0.25}, 0.25)):
         net = shapes_only(name, **options)
         assert {m.p for m in net.modules() if isinstance(m, nn.Dropout)} == {share}
@@ -208,6 +219,12 @@ def reference_features(name: str, features: nn.Sequential, x: Tensor, act: Calla
         x = F.max_pool2d(act(conv("conv1", x, padding=2)), 2, 2)
         x = act(conv("conv2", x, padding=1))
         return F.max_pool2d(act(conv("conv3", x, padding=1)), 2, 2)
+    if name == "cifar_alexnet":
+        x = act(conv("conv1", x, padding=1))
+        for i in range(2, 6):
+            x = plain_norm(conv(f"conv{i}", x, padding=1), features.get_submodule(f"norm{i}"))
+            x = act(x) if i == 4 else F.max_pool2d(act(x), 2, 2)
+        return x.amax((2, 3), keepdim=True)
     if name == "lenet":
         x = F.max_pool2d(act(conv("conv1", x)), 2, 2)
         return F.max_pool2d(act(conv("conv2", x)), 2, 2)
@@ -231,6 +248,26 @@ def reference_features(name: str, features: nn.Sequential, x: Tensor, act: Calla
     return F.adaptive_avg_pool2d(x, 6)
 
 
+def plain_norm(x: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
+    """Ioffe 2015, algorithm 2: by the statistics kept, for images never seen."""
+    per_map = [t.view(-1, *[1] * (x.ndim - 2)) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)]
+    mean, var, scale, shift = per_map
+    return (x - mean) / (var + 1e-5) ** 0.5 * scale + shift
+
+
+@torch.no_grad()
+def with_statistics(net: nn.Module) -> nn.Module:
+    """Norms as training may leave them; scales stay positive, so that norm and max-pool can change places."""
+    generator = torch.Generator().manual_seed(2)
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            norm.running_mean.normal_(generator=generator)
+            norm.bias.normal_(generator=generator)
+            norm.running_var.uniform_(0.5, 2, generator=generator)
+            norm.weight.uniform_(0.5, 2, generator=generator)
+    return net
+
+
 def paper_response_norm(a_NCHW: Tensor) -> Tensor:
     """Section 3.3: b_i = a_i / (k + alpha * sum of a_j^2 over the n maps around i) ** beta."""
     k, n, alpha, beta = 2.0, 5, 1e-4, 0.75
@@ -248,6 +285,7 @@ def paper_response_norm(a_NCHW: Tensor) -> Tensor:
 @each_activation
 def test_activation_after_pooling_equals_activation_before_it(name, activation):
     features = with_numbers(shapes_only(name, image_px=SMALLEST_PX[name], activation=activation).features)
+    with_statistics(features).eval()
     x_NCHW = 3 * small_images(name, 1)
     with torch.inference_mode():
         expected = reference_features(name, features, x_NCHW, ACTIVATIONS[activation])
@@ -267,6 +305,82 @@ def test_dense_layers_against_plain_matrix_products(name, activation):
         h = act(h @ first.weight.T + first.bias)
         h = act(h @ second.weight.T + second.bias)
         torch.testing.assert_close(net(x_NCHW), h @ last.weight.T + last.bias, rtol=1e-4, atol=1e-5)
+
+
+@each_activation
+def test_dense_layers_with_norms_against_plain_matrix_products(activation):
+    net = with_statistics(with_numbers(shapes_only("cifar_alexnet", image_px=8, activation=activation))).eval()
+    x_NCHW, act, dense = noise(4, 3, 8, 8), ACTIVATIONS[activation], net.classifier
+    with torch.inference_mode():
+        h = net.features(x_NCHW).reshape(4, 256)
+        h = act(plain_norm(h @ dense.fc6.weight.T, dense.norm6))
+        h = act(plain_norm(h @ dense.fc7.weight.T, dense.norm7))
+        torch.testing.assert_close(net(x_NCHW), h @ dense.fc8.weight.T + dense.fc8.bias, rtol=1e-4, atol=1e-5)
+
+
+def test_norms_and_biases_of_the_net_for_cifar():
+    net = shapes_only("cifar_alexnet")
+    assert [name for name, _ in net.named_modules() if "norm" in name] == [
+        *(f"features.norm{i}" for i in range(2, 6)),
+        "classifier.norm6",
+        "classifier.norm7",
+    ]
+    biased = [name for name, m in net.named_modules() if getattr(m, "bias", None) is not None and "norm" not in name]
+    assert biased == ["features.conv1", "classifier.fc8"]  # a norm has a bias of its own
+
+
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_the_net_for_cifar_takes_any_side_from_8_px_on(in_channels):
+    net = shapes_only("cifar_alexnet", in_channels=in_channels)
+    for px in (8, 9, 15, 24, 31, 32, 33, 64, 224):
+        assert models.takes_images(net, in_channels, px)
+        assert net(torch.empty(2, in_channels, px, px, device="meta")).shape == (2, 10)
+    assert not models.takes_images(net, in_channels, 7)
+
+
+def test_which_networks_take_another_side():
+    assert not models.takes_images(shapes_only("lenet"), 1, 32)
+    assert not models.takes_images(models.tiny_alexnet(), 3, 24)
+    assert models.takes_images(models.tiny_alexnet(), 3, 33)  # 33 // 2 // 2 is 8 as well
+    assert models.takes_images(shapes_only("alexnet_owt"), 3, 128)  # its maps are pooled to 6 px
+    assert not models.takes_images(shapes_only("alexnet_owt"), 3, 62)
+
+
+def test_looking_for_a_side_leaves_the_network_alone():
+    net = models.cifar_alexnet().train()
+    before = {name: t.clone() for name, t in net.state_dict().items()}
+    models.takes_images(net, 3, 16)
+    assert net.training
+    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
+
+
+@each_name
+def test_which_networks_norm_over_the_batch(name):
+    assert models.has_batch_norm(shapes_only(name)) == (name == "cifar_alexnet")
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_maps_are_flattened_and_their_gradient_keeps_their_layout(layout):
+    maps_NCHW = noise(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_()
+    gradients = []
+    maps_NCHW.register_hook(gradients.append)
+    weights_ND = noise(2, 60)
+    flat_ND = _Flatten.apply(maps_NCHW)
+    assert torch.equal(flat_ND, maps_NCHW.flatten(1))
+    (flat_ND * weights_ND).sum().backward()
+    assert torch.equal(maps_NCHW.grad, weights_ND.view(2, 3, 4, 5))  # C, H, W order
+    assert gradients[0].is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("name", ["tiny_alexnet", "lenet"])
+def test_gradients_reach_the_convolutions_in_the_layout_of_their_maps(name):
+    net = with_numbers(shapes_only(name)).to(memory_format=torch.channels_last)
+    px, channels = models.facts(name).native_px, models.facts(name).native_channels
+    layouts = []
+    net.features[-1].register_full_backward_hook(lambda _m, _i, out: layouts.append(out[0]))
+    net(noise(2, channels, px, px).contiguous(memory_format=torch.channels_last)).sum().backward()
+    assert layouts[0].shape[2] > 1
+    assert layouts[0].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("layer", ["norm1", "norm2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet import models, runtime, training
+from alexnet import models, runtime, training, weights
 from alexnet.config import (
     AugmentConfig,
+    ModelCard,
     ModelConfig,
     OptimizerConfig,
     Preprocessing,
@@ -22,8 +24,9 @@ from alexnet.config import (
     UserError,
 )
 from alexnet.data import Dataset, Images
+from alexnet.evaluation.evaluate import evaluate
 from alexnet.run_folder import new_run
-from alexnet.training.loop import Trainer
+from alexnet.training.loop import Trainer, _parts
 
 CLASSES = ("dark", "light", "striped")
 PREPROCESSING = Preprocessing(image_px=16, in_channels=1, mean=(0.5,), std=(0.25,))
@@ -60,7 +63,8 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def trainer(ours: Recipe, tmp_path: Path, dataset: Dataset | None = None, **observed: Any) -> Trainer:
-    model = models.lenet(num_classes=3, image_px=16, dropout=ours.model.dropout or 0.0)
+    options = {"num_classes": 3, "in_channels": 1, "image_px": 16, "dropout": ours.model.dropout or 0.0}
+    model = models.create(ours.model.name, **options)
     models.initialize(model, "xavier", torch.Generator().manual_seed(1))
     folder = new_run(tmp_path / "run", ours)
     folder.write_metrics([])
@@ -152,6 +156,116 @@ def test_more_images_in_a_batch_than_there_are(tmp_path: Path) -> None:
     """The step is that of the mean over all images, not of a mostly empty batch."""
     small, large = trainer(recipe(batch_size=50), tmp_path / "a"), trainer(recipe(batch_size=5000), tmp_path / "b")
     assert small.run()[-1]["train_loss"] == large.run()[-1]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "accumulate_steps", "smallest", "parts"),
+    [
+        (7, 3, 1, 1, [[(0, 3)], [(3, 6)], [(6, 7)]]),
+        (7, 3, 1, 2, [[(0, 3)], [(3, 7)]]),  # the last image joins the batch before
+        (8, 3, 1, 2, [[(0, 3)], [(3, 6)], [(6, 8)]]),
+        (6, 3, 1, 2, [[(0, 3)], [(3, 6)]]),
+        (9, 5, 2, 1, [[(0, 3), (3, 5)], [(5, 8), (8, 9)]]),
+        (9, 5, 2, 2, [[(0, 3), (3, 5)], [(5, 9)]]),  # and the part before
+        (11, 5, 2, 2, [[(0, 3), (3, 5)], [(5, 8), (8, 11)]]),
+        (7, 7, 3, 2, [[(0, 3), (3, 7)]]),
+        (2, 2, 1, 2, [[(0, 2)]]),
+        (1, 1, 1, 1, [[(0, 1)]]),
+    ],
+)
+def test_parts_of_an_epoch(n, batch_size, accumulate_steps, smallest, parts):
+    assert _parts(n, batch_size, accumulate_steps, smallest) == parts
+
+
+def test_no_part_is_too_small_and_every_image_is_in_one():
+    for n in range(2, 24):
+        for batch_size in range(2, n + 1):
+            for accumulate_steps in range(1, batch_size):
+                for smallest in (1, 2):
+                    steps = _parts(n, batch_size, accumulate_steps, smallest)
+                    parts = [part for step in steps for part in step]
+                    assert [i for start, stop in parts for i in range(start, stop)] == list(range(n))
+                    if smallest == 1 or -(-batch_size // accumulate_steps) > 1:
+                        assert min(stop - start for start, stop in parts) >= smallest
+
+
+def inputs_of(run: Trainer) -> list[tuple[bool, int, int]]:
+    """What the network is given from now on: whether it trains, how many images, of which side."""
+    seen: list[tuple[bool, int, int]] = []
+    run.model.register_forward_pre_hook(lambda m, x: seen.append((m.training, len(x[0]), x[0].shape[2])))
+    return seen
+
+
+def test_batch_norm_is_never_given_one_image(tmp_path: Path) -> None:
+    """33 images in batches of 16 leave one over, which torch would refuse."""
+    ours = recipe(model=ModelConfig(name="cifar_alexnet"), epochs=1)
+    normed, plain = (
+        trainer(r, tmp_path / r.model.name, striped_dataset(33)) for r in (ours, recipe(epochs=1, batch_size=16))
+    )
+    sizes = [inputs_of(run) for run in (normed, plain)]
+    (row,) = normed.run()
+    plain.run()
+    assert [n for _, n, _ in sizes[0]] == [16, 17]
+    assert [n for _, n, _ in sizes[1]] == [16, 16, 1]
+    assert row["train_top1"] * 33 == pytest.approx(round(row["train_top1"] * 33))  # of all 33
+    assert normed.model.features.norm2.num_batches_tracked == 2
+
+
+@pytest.mark.parametrize(
+    ("train_px", "epochs", "sides"),
+    [
+        ((8, 12, 16), 8, [8, 8, 8, 12, 12, 12, 16, 16]),
+        ((8, 12, 16), 3, [8, 12, 16]),
+        ((12, 16), 5, [12, 12, 12, 16, 16]),
+        ((9,), 2, [9, 9]),
+        (None, 2, [16, 16]),
+    ],
+)
+def test_each_side_for_an_equal_share_of_the_epochs(tmp_path: Path, train_px, epochs, sides) -> None:
+    val = striped_dataset(5).train
+    ours = recipe(train_px=train_px, epochs=epochs, batch_size=8, model=ModelConfig(name="cifar_alexnet"))
+    run = trainer(ours, tmp_path, striped_dataset(8, val))
+    seen = inputs_of(run)
+    run.run()
+    assert [side for training, _, side in seen if training] == sides
+    assert [side for training, _, side in seen if not training] == [16] * epochs  # evaluation at the network's own
+
+
+def test_statistics_of_batch_norm_are_averaged_kept_and_used(tmp_path: Path) -> None:
+    val = striped_dataset(20).train
+    ours = recipe(ema_decay=0.7, model=ModelConfig(name="cifar_alexnet"))
+    run = trainer(ours, tmp_path, striped_dataset(val=val))
+    network = run.model.state_dict()
+    names = ("classifier.norm6.running_var", "features.norm3.running_mean", "features.norm3.weight")
+    expected = {name: network[name].double().clone() for name in names}
+    take_in = run.average.update
+
+    def watched(step: int) -> None:
+        take_in(step)
+        decay = min(0.7, (1 + step) / (10 + step))
+        for name in names:
+            expected[name].mul_(decay).add_(network[name].double(), alpha=1 - decay)
+
+    run.average.update = watched
+    rows = run.run()
+    steps = 2 * math.ceil(50 / 16)
+    for name in names:
+        torch.testing.assert_close(network[name].double(), expected[name], rtol=1e-5, atol=1e-6)
+    assert network["features.norm3.num_batches_tracked"] == steps
+    card = ModelCard(
+        model="cifar_alexnet",
+        options={"num_classes": 3, "in_channels": 1, "image_px": 16},
+        class_names=CLASSES,
+        preprocessing=PREPROCESSING,
+    )
+    weights.save(tmp_path / "net.safetensors", run.model, card)
+    again, _ = weights.load(tmp_path / "net.safetensors")
+    measured = [
+        evaluate(net, val, CLASSES, PREPROCESSING, run.runtime)
+        for net in (run.model, again.to(memory_format=torch.channels_last))
+    ]
+    assert measured[0] == measured[1]
+    assert (measured[0].loss, measured[0].top1) == (rows[-1]["val_loss"], rows[-1]["val_top1"])
 
 
 def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:

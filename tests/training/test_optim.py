@@ -11,10 +11,11 @@ from torch import nn
 
 from alexnet import models
 from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
+from alexnet.training.muon import Muon
 from alexnet.training.optim import (
     WeightAverage,
     build_optimizers,
-    learning_rate,
+    lr_scale,
     plateau_drops,
     set_lr,
 )
@@ -24,7 +25,7 @@ PEAK = 0.4
 
 def rate(epoch: float, val_errors: tuple[float, ...] = (), epochs: int = 8, **schedule: object) -> float:
     recipe = Recipe(name="x", epochs=epochs, optimizer=OptimizerConfig(lr=PEAK), schedule=ScheduleConfig(**schedule))
-    return learning_rate(recipe, epoch, val_errors)
+    return recipe.optimizer.lr * lr_scale(recipe, epoch, val_errors)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def run(config: OptimizerConfig, lrs: list[float]) -> tuple[dict[str, np.ndarray
     optimizers = build_optimizers(model, config)
     gradients = []
     for lr in lrs:
-        set_lr(optimizers, lr)
+        set_lr(optimizers, lr / config.lr)
         for p in model.parameters():
             p.grad = torch.randn_like(p)
         gradients.append({name: p.grad.double().numpy() for name, p in model.named_parameters()})
@@ -174,40 +175,47 @@ def names_in(model: nn.Module, optimizer: torch.optim.Optimizer) -> set[str]:
     return {name for name, p in model.named_parameters() if id(p) in inside}
 
 
-@pytest.mark.parametrize("name", ["tiny_alexnet", "lenet", "alexnet_2012"])
-def test_muon_takes_the_hidden_matrices_alone(name):
+HIDDEN = {
+    "tiny_alexnet": ["features.conv2", "features.conv3", "classifier.fc4", "classifier.fc5"],
+    "cifar_alexnet": [*(f"features.conv{i}" for i in range(2, 6)), "classifier.fc6", "classifier.fc7"],
+    "lenet": ["features.conv2", "classifier.fc3", "classifier.fc4"],
+    "alexnet_2012": [*(f"features.conv{i}" for i in range(2, 6)), "classifier.fc6", "classifier.fc7"],
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_muon_takes_the_weights_between_the_first_and_the_last(name):
     with torch.device("meta"):
         model = models.create(name)
-    hidden = {"tiny_alexnet": ["fc4", "fc5"], "lenet": ["fc3", "fc4"], "alexnet_2012": ["fc6", "fc7"]}[name]
-    muon, adamw = build_optimizers(model, OptimizerConfig(name="muon"))
-    assert isinstance(muon, torch.optim.Muon)
-    assert isinstance(adamw, torch.optim.AdamW)
-    assert names_in(model, muon) == {f"classifier.{layer}.weight" for layer in hidden}
-    assert names_in(model, adamw) == {name for name, _ in model.named_parameters()} - names_in(model, muon)
+    muon, sgd = build_optimizers(model, OptimizerConfig(name="muon"))
+    assert isinstance(muon, Muon)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert names_in(model, muon) == {f"{layer}.weight" for layer in HIDDEN[name]}
+    assert names_in(model, sgd) == {name for name, _ in model.named_parameters()} - names_in(model, muon)
 
 
-def test_muon_defaults_and_options():
-    model = models.lenet()
-    muon = build_optimizers(model, OptimizerConfig(name="muon", weight_decay=0.02))[0].param_groups[0]
-    assert (muon["momentum"], muon["nesterov"], muon["weight_decay"]) == (0.95, True, 0.02)
-    config = OptimizerConfig(name="muon", momentum=0.5, nesterov=False)
-    muon = build_optimizers(model, config)[0].param_groups[0]
-    assert (muon["momentum"], muon["nesterov"]) == (0.5, False)
+def test_what_muon_leaves_to_sgd_takes_its_own_rate_and_momentum():
+    model = models.cifar_alexnet()
+    config = OptimizerConfig(name="muon", lr=0.3, other_lr=0.2, momentum=0.5, nesterov=False, weight_decay=0.1)
+    muon, sgd = build_optimizers(model, config)
+    (hidden,) = muon.param_groups
+    assert (hidden["lr"], hidden["momentum"], hidden["nesterov"], hidden["weight_decay"]) == (0.3, 0.5, False, 0.1)
+    for group, ndim, decay in zip(sgd.param_groups, ({2, 4}, {1}), (0.1, 0.0), strict=True):
+        assert {p.ndim for p in group["params"]} == ndim
+        assert (group["lr"], group["momentum"], group["nesterov"]) == (0.2, 0.9, True)
+        assert group["weight_decay"] == decay  # neither biases nor norms
 
 
-def test_muon_steps_by_an_orthogonal_matrix_of_adamws_size():
-    model = nn.Sequential(nn.Linear(40, 30, bias=False), nn.Linear(30, 2, bias=False))
-    optimizers = build_optimizers(model, OptimizerConfig(name="muon", weight_decay=0.0))
-    set_lr(optimizers, 0.1)
-    before = model[0].weight.detach().clone()
-    for p in model.parameters():
-        p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
-    for optimizer in optimizers:
-        optimizer.step()
-    # 0.1 * 0.2 * sqrt(40) times singular values of about 1, which five Newton-Schulz steps leave in 0.6..1.3
-    values = torch.linalg.svdvals(model[0].weight.detach() - before) / (0.1 * 0.2 * math.sqrt(40))
-    assert values.min() > 0.6
-    assert values.max() < 1.3
+def test_muon_defaults():
+    muon, sgd = build_optimizers(models.lenet(), OptimizerConfig(name="muon", lr=0.25, weight_decay=0.02))
+    (hidden,) = muon.param_groups
+    assert (hidden["lr"], hidden["momentum"], hidden["nesterov"], hidden["weight_decay"]) == (0.25, 0.9, True, 0.02)
+    assert [group["lr"] for group in sgd.param_groups] == [0.25, 0.25]
+
+
+def test_a_net_without_hidden_layers_leaves_muon_nothing_to_do():
+    (sgd,) = build_optimizers(nn.Sequential(nn.Linear(3, 2)), OptimizerConfig(name="muon"))
+    assert isinstance(sgd, torch.optim.SGD)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
@@ -229,10 +237,23 @@ def test_frozen_parameters_are_left_out():
     assert names_in(model, sgd) == {name for name, _ in model.named_parameters() if name.startswith("classifier")}
 
 
-def test_set_lr_reaches_every_group():
-    optimizers = build_optimizers(models.lenet(), OptimizerConfig(name="muon"))
-    set_lr(optimizers, 0.0625)
-    assert [group["lr"] for optimizer in optimizers for group in optimizer.param_groups] == [0.0625] * 3
+def test_set_lr_scales_the_peak_of_every_group():
+    optimizers = build_optimizers(models.lenet(), OptimizerConfig(name="muon", lr=0.5, other_lr=0.125))
+    for scale in (0.25, 1.0, 0.0, 0.5):  # of the peak, not of the rate before
+        set_lr(optimizers, scale)
+        rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+        assert rates == [0.5 * scale, 0.125 * scale, 0.125 * scale]
+
+
+def test_peaks_are_kept_with_the_state():
+    config = OptimizerConfig(name="muon", lr=0.5, other_lr=0.125)
+    before = build_optimizers(models.lenet(), config)
+    set_lr(before, 0.25)
+    after = build_optimizers(models.lenet(), config)
+    for optimizer, kept in zip(after, before, strict=True):
+        optimizer.load_state_dict(kept.state_dict())
+    set_lr(after, 0.5)
+    assert [group["lr"] for optimizer in after for group in optimizer.param_groups] == [0.25, 0.0625, 0.0625]
 
 
 @pytest.fixture

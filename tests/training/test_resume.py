@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from alexnet import recipes, training
-from alexnet.config import AugmentConfig, OptimizerConfig, Recipe, ScheduleConfig, UserError
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, UserError
 from alexnet.training import loop
 
 EPOCHS = 3
@@ -160,6 +161,41 @@ def test_threads_and_schedule_state_survive(tmp_path: Path, monkeypatch: pytest.
         training.train(ours, out=run, observer=StopAfter(70, signal.SIGINT))
     training.resume(run)
     assert_same_run(run, whole)
+
+
+VARIED = AugmentConfig(flip="alternating", cutout_px=5, crop_padding_px=2, crop_border="reflect")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "muon": {
+        "model": ModelConfig(name="lenet", dropout=0.3, whiten=True),
+        "optimizer": OptimizerConfig(name="muon", lr=0.05, other_lr=0.02),
+    },
+    "varied images": {"augment": VARIED},
+    "batch norm, smaller images first, in parts": {
+        "model": ModelConfig(name="cifar_alexnet", dropout=0.3),
+        "augment": VARIED,
+        "train_px": (8, 12, 16),
+        "accumulate_steps": 3,
+    },
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_resumed_to_the_bit(
+    variant: dict[str, Any], small_data: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped within an epoch, after its last step, and at its end."""
+    small_data(32, n_val=6)
+    monkeypatch.setattr(loop, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr("alexnet.training.finish.write_report", lambda *_: None)  # half of the time
+    changes = {"model": ModelConfig(name="lenet", dropout=0.3), **variant}
+    ours = replace(recipe("fp32"), data="striped", batch_size=8, checkpoint_every_s=60.0, open_test=False, **changes)
+    whole = training.train(ours, out=tmp_path / "whole")
+    for reports in (3, 4, 5):
+        run = tmp_path / str(reports)
+        with pytest.raises(training.Interrupted):
+            training.train(ours, out=run, observer=StopAfter(reports, signal.SIGINT))
+        training.resume(run)
+        assert_same_run(run, whole)
 
 
 def test_a_finished_run_is_left_alone(reference: tuple[str, Path]) -> None:

@@ -260,3 +260,11 @@ def test_the_tutorials_own_weights(test_data):
     assert models.count_parameters(net) == 613_834
     assert card.options["image_px"] == 32
     assert card.preprocessing.mean == (0, 0, 0)
+
+
+def test_the_net_of_this_package_has_no_foreign_weights(tmp_path, write_params):
+    path = write_params(
+        tmp_path / "net.params", {"0.weight": np.zeros((32, 3, 3, 3), np.float32), "0.bias": np.zeros(32, np.float32)}
+    )
+    with pytest.raises(UserError, match="cifar_alexnet is this package's own network"):
+        convert(path, "cifar_alexnet", TEN)

@@ -49,7 +49,34 @@ def test_round_trip_is_exact_to_the_bit(saved, lenet):
     assert torch.equal(loaded(x_NCHW), lenet.eval()(x_NCHW))
 
 
-@pytest.mark.parametrize("name", ["tiny_alexnet", "lenet"])
+def test_statistics_of_batch_norm_are_kept_to_the_bit(tmp_path):
+    torch.manual_seed(0)
+    net = models.cifar_alexnet(num_classes=3, image_px=8)
+    for _ in range(3):
+        net(torch.rand(4, 3, 8, 8))  # in train mode, so that the norms see something
+    card = replace(
+        LENET_CARD,
+        model="cifar_alexnet",
+        options={"num_classes": 3, "image_px": 8},
+        preprocessing=Preprocessing(image_px=8, in_channels=3, mean=(0.5,) * 3, std=(0.2,) * 3),
+    )
+    net.to(memory_format=torch.channels_last)
+    save(tmp_path / "net.safetensors", net, card)
+    loaded, _ = load(tmp_path / "net.safetensors")
+    state = loaded.state_dict()
+    for name, tensor in net.state_dict().items():
+        assert state[name].dtype == tensor.dtype, name
+        assert torch.equal(state[name], tensor), name
+    assert state["features.norm2.num_batches_tracked"] == 3
+    assert state["features.norm2.running_mean"].abs().min() > 0
+    x_NCHW = torch.rand(5, 3, 8, 8)
+    loaded.to(memory_format=torch.channels_last)
+    assert torch.equal(loaded(x_NCHW), net.eval()(x_NCHW))
+    loaded.train()(x_NCHW)
+    assert state["features.norm2.num_batches_tracked"] == 4
+
+
+@pytest.mark.parametrize("name", ["tiny_alexnet", "cifar_alexnet", "lenet"])
 def test_a_loaded_net_can_be_trained_further(tmp_path, name):
     net = models.create(name)
     facts = models.facts(name)
