@@ -16,7 +16,7 @@ from alexnet.models._build import _Flatten
 
 PARAMETERS = {
     "tiny_alexnet": 613_834,
-    "cifar_alexnet": 1_113_866,
+    "cifar_alexnet": 1_674_178,
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,
     "alexnet_owt": 61_100_840,
@@ -24,7 +24,7 @@ PARAMETERS = {
 }
 SMALLEST_PX = {
     "tiny_alexnet": 4,
-    "cifar_alexnet": 8,
+    "cifar_alexnet": 9,
     "alexnet": 67,
     "alexnet_2012": 63,
     "alexnet_owt": 63,
@@ -44,6 +44,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
     "elu": lambda x: torch.where(x > 0, x, torch.exp(x) - 1),
     "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),
+    "gelu": lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2,
 }
 
 each_name = pytest.mark.parametrize("name", models.names())
@@ -140,7 +141,7 @@ def test_inputs_of_the_first_dense_layer():
     assert shapes_only("alexnet_2012").classifier.fc6.in_features == 9_216
     assert shapes_only("tiny_alexnet").classifier.fc4.in_features == 2_048
     assert shapes_only("lenet").classifier.fc3.in_features == 256
-    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 256
+    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 1_024
 
 
 def test_every_parameter_is_learned(small):

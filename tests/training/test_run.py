@@ -42,10 +42,10 @@ def recipe(**changes: Any) -> Recipe:
             "lenet",
             (16, 20, 24),
             "lenet made for images of 24 px cannot be given images of 16 px: drop --train-px, or take a network for "
-            "any side, as cifar_alexnet is from 8 px on",
+            "any side, as cifar_alexnet is from 9 px on",
         ),
         ("tiny_alexnet", (20, 24), "tiny_alexnet made for images of 24 px cannot be given images of 20 px: drop"),
-        ("cifar_alexnet", (24, 7), "cifar_alexnet made for images of 24 px cannot be given images of 7 px: drop"),
+        ("cifar_alexnet", (24, 8), "cifar_alexnet made for images of 24 px cannot be given images of 8 px: drop"),
         ("cifar_alexnet", (24, 32), r"train_px must lie in 1..24, the images' side, but holds 32"),
     ],
 )
