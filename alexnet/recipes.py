@@ -185,6 +185,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
         tiny_cifar10,
         tiny_fast,
         tiny_cifar10_best,
+        cifar_alexnet_fast,
         photos,
         digits,
         tutorial_tiny,
