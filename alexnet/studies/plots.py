@@ -1,0 +1,163 @@
+"""A study's plot, drawn from the values of study.json alone, in the style of the reports.
+
+Axes are labelled in English; the pages say the same in both languages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alexnet.evaluation.report import style
+from alexnet.files import atomic_write
+from alexnet.studies.verdict import spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH_PX, _HEIGHT_PX, _ROW_PX = 800, 320, 30
+
+
+def draw(values: Mapping[str, Any]) -> Figure:
+    """The panels of a study, side by side.
+
+    Args:
+        values: those of study.json.
+    """
+    panels = values["panels"]
+    rows = max((len(_arms(values, panel)) for panel in panels if panel["kind"] == "Dots"), default=0)
+    drawing = style.figure(_WIDTH_PX, max(_HEIGHT_PX, 90 + _ROW_PX * rows))
+    for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _DRAWERS[panel["kind"]](axes, values, panel)
+    return drawing
+
+
+def write_plots(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write `plot.png` and `plot.svg`, on white."""
+    with atomic_write(folder / "plot.png") as part:
+        part.write_bytes(style.png(draw(values)))
+    with atomic_write(folder / "plot.svg") as part:
+        part.write_text(style.svg(draw(values)), encoding="utf-8")
+
+
+def _arms(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    wanted = panel["arms"]
+    return [arm for arm in values["arms"] if wanted is None or arm["name"] in wanted]
+
+
+def _scale(values: Mapping[str, Any], key: str) -> float:
+    return 100.0 if next(figure["percent"] for figure in values["figures"] if figure["key"] == key) else 1.0
+
+
+def _draw_curves(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) -> None:
+    style.style_axes(axes, panel["x_label"], panel["y_label"])
+    scale = 100.0 if panel["percent"] else 1.0
+    if panel["log_y"]:
+        axes.set_yscale("log")
+    ends = []
+    arms = [arm for arm in _arms(values, panel) if arm["curves"].get(panel["key"])]
+    for arm, color in zip(arms, _colors(len(arms)), strict=True):
+        x, seeds = _common_x(arm["curves"][panel["key"]], scale)
+        means = [sum(at) / len(at) for at in zip(*seeds, strict=True)]
+        _draw_band(axes, x, seeds, means, color)
+        ends.append(style.EndLabel(x[-1], means[-1], arm["label"], color))
+    if panel["level"] is not None:
+        axes.axhline(scale * panel["level"], color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    if not panel["log_y"]:
+        axes.set_ylim(bottom=0)
+    style.label_ends(axes, ends)
+
+
+def _common_x(curves: Sequence[Sequence[Sequence[float]]], scale: float) -> tuple[list[float], list[list[float]]]:
+    """The x that the curves of all seeds have, and each seed's y there."""
+    length = min(len(x) for x, _ in curves)
+    return list(curves[0][0][:length]), [[scale * value for value in y[:length]] for _, y in curves]
+
+
+def _draw_band(
+    axes: Axes, x: Sequence[float], seeds: Sequence[Sequence[float]], means: Sequence[float], color: str
+) -> None:
+    if len(seeds) > 1:
+        lows, highs = ([edge(at) for at in zip(*seeds, strict=True)] for edge in (min, max))
+        axes.fill_between(x, lows, highs, color=color, alpha=0.2, linewidth=0)
+    axes.plot(x, means, color=color, linewidth=2, marker="o" if len(x) < 8 else None, markersize=4)
+
+
+def _draw_dots(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) -> None:
+    style.style_axes(axes, panel["x_label"], "")
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=style.GRID, linewidth=0.8)
+    if panel["log_x"]:
+        axes.set_xscale("log")
+    arms, scale = _arms(values, panel), _scale(values, panel["figure"])
+    for place, arm in enumerate(arms):
+        figure = arm["figures"][panel["figure"]]
+        dots = [scale * value for value in figure["values"] if value is not None]
+        axes.plot(dots, [place] * len(dots), "o", color=style.SERIES[0], alpha=0.45, markersize=5, linewidth=0)
+        if figure["mean"] is not None:
+            mean = scale * figure["mean"]
+            low, high = (scale * bound for bound in figure["interval"] or (figure["mean"],) * 2)
+            if panel["log_x"]:
+                low = max(low, mean / 10)
+            axes.plot([low, high], [place, place], color=style.SERIES[0], linewidth=2)
+            axes.plot([mean], [place], "|", color=style.SERIES[0], markersize=14, markeredgewidth=2.5)
+    axes.set_yticks(range(len(arms)), [arm["label"] for arm in arms])
+    axes.set_ylim(len(arms) - 0.5, -0.5)  # the first arm on top
+    axes.tick_params(axis="y", length=0)
+
+
+def _draw_series(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) -> None:
+    style.style_axes(axes, panel["x_label"], panel["y_label"])
+    scale = _scale(values, panel["figure"])
+    for axis, log in (("x", panel["log_x"]), ("y", panel["log_y"])):
+        if log:
+            getattr(axes, f"set_{axis}scale")("log")
+    names = list(dict.fromkeys(arm["series"] for arm in values["arms"] if arm["series"] is not None))
+    ends = []
+    for name, color in zip(names, _colors(len(names)), strict=True):
+        points = [
+            (arm["x"], [scale * v for v in arm["figures"][panel["figure"]]["values"] if v is not None])
+            for arm in values["arms"]
+            if arm["series"] == name
+        ]
+        points = sorted((x, seeds) for x, seeds in points if seeds)
+        if not points:
+            continue
+        x = [place for place, _ in points]
+        means = [spread(seeds).mean for _, seeds in points]
+        if any(len(seeds) > 1 for _, seeds in points):
+            axes.fill_between(
+                x, [min(s) for _, s in points], [max(s) for _, s in points], color=color, alpha=0.2, linewidth=0
+            )
+        axes.plot(x, means, color=color, linewidth=2, marker="o", markersize=5)
+        ends.append(style.EndLabel(x[-1], means[-1], name, color))
+    if panel["log_x"] and names:
+        _plain_ticks(axes, sorted({arm["x"] for arm in values["arms"] if arm["x"] is not None}))
+    style.label_ends(axes, ends if len(names) > 1 else [])
+
+
+def _plain_ticks(axes: Axes, places: Sequence[float]) -> None:
+    """Ticks at the places measured, as they are: 500, 2,000, 45,000; those too close to the one before unnamed."""
+    from matplotlib.ticker import NullLocator
+
+    axes.xaxis.set_minor_locator(NullLocator())
+    named, last = [], -math.inf
+    for place in places:
+        near = math.log(place) - last < 0.12 * (math.log(places[-1]) - math.log(places[0]))
+        named.append("" if near else f"{place:,.0f}" if place >= 10 else f"{place:g}")
+        last = last if near else math.log(place)
+    axes.set_xticks(list(places), named)
+
+
+def _colors(count: int) -> Sequence[str]:
+    return [style.SERIES[i % len(style.SERIES)] for i in range(count)]
+
+
+_DRAWERS: dict[str, Callable[[Axes, Mapping[str, Any], Mapping[str, Any]], None]] = {
+    "Curves": _draw_curves,
+    "Dots": _draw_dots,
+    "Series": _draw_series,
+}
