@@ -369,8 +369,8 @@ def study(
     seeds: int | None = None,
     processes: int | None = None,
     quick: bool = False,
-    all: bool = False,  # noqa: A002 - the flag's name
-    list: bool = False,  # noqa: A002
+    all: bool = False,
+    list: bool = False,
 ) -> int:
     """Test a claim of the paper or the tutorial: alexnet study NAME --data SRC.
 
@@ -399,20 +399,20 @@ def study(
         raise UserError(f"name one study, or pass --all: {', '.join(studies.NAMES)}")
     if data is None and not all:
         raise UserError("name the images: --data cifar10, or a folder")
-    for each in (studies.NAMES if all else (name,)) if data is not None else ():
+    if data is not None:
         from alexnet.cli.progress import observe_study
 
-        chosen = studies.get(each, quick=quick)
-        done = studies.run(
-            chosen,
-            data,
-            root=root,
-            out=folder / chosen.name,
-            seeds=seeds,
-            processes=processes,
-            observer=observe_study(),
-        )
-        show.study(done)
+        for each in studies.NAMES if name is None else (name,):
+            done = studies.run(
+                studies.get(each, quick=quick),
+                data,
+                root=root,
+                out=folder / each,
+                seeds=seeds,
+                processes=processes,
+                observer=observe_study(),
+            )
+            show.study(done)
     show.line(f"all studies: {studies.write_index(folder)}")
     return _OK
 

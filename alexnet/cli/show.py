@@ -107,10 +107,7 @@ def studies(known: Sequence[Study]) -> None:
     """What can be tested, and how long it takes."""
     table(
         ("study", "claim", "runs", "core minutes"),
-        [
-            (s.name, s.title.en, str(len(s.arms) * s.seeds), f"{s.core_minutes:g}")
-            for s in known
-        ],
+        [(s.name, s.title.en, str(len(s.arms) * s.seeds), f"{s.core_minutes:g}") for s in known],
     )
 
 

@@ -1,4 +1,4 @@
-"""The networks, by name: `tiny_alexnet`, `cifar_alexnet`, `convnet_2012`, `alexnet`, `alexnet_2012`, `alexnet_owt`, `lenet`."""
+"""The networks, by name, see `names`."""
 
 from alexnet.models._build import (
     ConvNet,

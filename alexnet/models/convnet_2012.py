@@ -52,20 +52,19 @@ def convnet_2012(
     """
     if pool_px not in (2, 3):
         raise UserError(f"model.pool_px must be 2 or 3, not {pool_px}")
-    pooling = {"kernel_size": pool_px, "stride": 2, "ceil_mode": True}
     features = named(
         [
             ("conv1", nn.Conv2d(in_channels, 32, kernel_size=5, padding=2)),
-            ("pool1", nn.MaxPool2d(**pooling)),
+            ("pool1", nn.MaxPool2d(pool_px, stride=2, ceil_mode=True)),
             ("act1", activation_layer(activation)),
             ("norm1", _norm(norm, 32)),
             ("conv2", nn.Conv2d(32, 32, kernel_size=5, padding=2)),
             ("act2", activation_layer(activation)),
-            ("pool2", nn.AvgPool2d(**pooling)),
+            ("pool2", nn.AvgPool2d(pool_px, stride=2, ceil_mode=True)),
             ("norm2", _norm(norm, 32)),
             ("conv3", nn.Conv2d(32, 64, kernel_size=5, padding=2)),
             ("act3", activation_layer(activation)),
-            ("pool3", nn.AvgPool2d(**pooling)),
+            ("pool3", nn.AvgPool2d(pool_px, stride=2, ceil_mode=True)),
         ]
     )
     side = check_size("convnet_2012", features, image_px)

@@ -133,10 +133,35 @@ def _draw_series(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]
                 x, [min(s) for _, s in points], [max(s) for _, s in points], color=color, alpha=0.2, linewidth=0
             )
         axes.plot(x, means, color=color, linewidth=2, marker="o", markersize=5)
+        if panel["fit"] and len(x) > 1:
+            _draw_fit(axes, x, means)
         ends.append(style.EndLabel(x[-1], means[-1], name, color))
     if panel["log_x"] and names:
         _plain_ticks(axes, sorted({arm["x"] for arm in values["arms"] if arm["x"] is not None}))
     style.label_ends(axes, ends if len(names) > 1 else [])
+
+
+def _draw_fit(axes: Axes, x: Sequence[float], means: Sequence[float]) -> None:
+    factor, exponent = power_law(x, means)
+    axes.plot(x, [factor * place**exponent for place in x], color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    place = math.sqrt(x[0] * x[-1])
+    axes.annotate(
+        f"images to the power {exponent:.2f}",
+        (place, factor * place**exponent),
+        (10, 10),
+        textcoords="offset points",
+        color=style.INK,
+        fontsize=12,
+    )
+
+
+def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Factor a and exponent b of a * x ** b, by least squares on logarithms; all values are above 0."""
+    log_x, log_y = [math.log(v) for v in x], [math.log(v) for v in y]
+    mean_x, mean_y = sum(log_x) / len(log_x), sum(log_y) / len(log_y)
+    covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(log_x, log_y, strict=True))
+    exponent = covariance / sum((a - mean_x) ** 2 for a in log_x)
+    return math.exp(mean_y - exponent * mean_x), exponent
 
 
 def _plain_ticks(axes: Axes, places: Sequence[float]) -> None:

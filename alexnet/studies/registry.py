@@ -10,7 +10,22 @@ from typing import Literal
 from alexnet.config import UserError
 from alexnet.studies.study import Study
 
-StudyName = Literal["activation"]
+StudyName = Literal[
+    "features",
+    "data",
+    "activation",
+    "saturation",
+    "dropout",
+    "augmentation",
+    "weight_decay",
+    "normalisation",
+    "pooling",
+    "depth",
+    "towers",
+    "hierarchy",
+    "views",
+    "cost",
+]
 NAMES: tuple[StudyName, ...] = typing.get_args(StudyName)
 
 

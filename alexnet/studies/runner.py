@@ -218,7 +218,7 @@ class _Pool:
                 while waiting or running:
                     while waiting and len(running) < self._processes and not signals:
                         job = waiting.pop(0)
-                        process = context.Process(target=work, args=(job,))
+                        process: multiprocessing.process.BaseProcess = context.Process(target=work, args=(job,))
                         process.start()
                         running[process.sentinel] = process, job
                     for sentinel in multiprocessing.connection.wait(list(running), timeout=0.5):

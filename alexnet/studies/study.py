@@ -128,6 +128,8 @@ class Series:
     y_label: str
     log_x: bool = False
     log_y: bool = False
+    fit: bool = False
+    """Draw the power law that fits the means best on logarithmic axes."""
 
 
 Panel = Curves | Dots | Series

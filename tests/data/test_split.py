@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import pytest
 import torch
@@ -108,7 +109,7 @@ def test_a_smaller_part_lies_in_a_larger_one(labels: list[int], seed: int) -> No
     labels_N = torch.tensor(labels)
     parts = [set(drawn(labels_N, n, seed).tolist()) for n in range(1, len(labels) + 1)]
     assert [len(part) for part in parts] == list(range(1, len(labels) + 1))
-    assert all(smaller < larger for smaller, larger in zip(parts, parts[1:], strict=False))
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(parts))
 
 
 def test_another_seed_draws_other_images() -> None:

@@ -398,15 +398,18 @@ def test_gradients_reach_the_convolutions_in_the_layout_of_their_maps(name):
     assert layouts[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_maps_of_the_four_layer_net():
-    for pool_px, px, expected in ((3, 32, [16, 8, 4]), (2, 32, [16, 8, 4]), (3, 33, [16, 8, 4]), (2, 33, [17, 9, 5])):
-        net = shapes_only("convnet_2012", pool_px=pool_px, image_px=px)
-        sides = []
-        for name in ("pool1", "pool2", "pool3"):
-            net.features.get_submodule(name).register_forward_hook(lambda _m, _i, out: sides.append(out.shape[2]))
-        net(torch.empty(1, 3, px, px, device="meta"))
-        assert sides == expected
-        assert net.features.pool1.kernel_size == net.features.pool3.kernel_size == pool_px
+@pytest.mark.parametrize(
+    ("pool_px", "px", "expected"),
+    [(3, 32, [16, 8, 4]), (2, 32, [16, 8, 4]), (3, 33, [16, 8, 4]), (2, 33, [17, 9, 5])],
+)
+def test_maps_of_the_four_layer_net(pool_px, px, expected):
+    net = shapes_only("convnet_2012", pool_px=pool_px, image_px=px)
+    sides: list[int] = []
+    for name in ("pool1", "pool2", "pool3"):
+        net.features.get_submodule(name).register_forward_hook(lambda _m, _i, out: sides.append(out.shape[2]))
+    net(torch.empty(1, 3, px, px, device="meta"))
+    assert sides == expected
+    assert net.features.pool1.kernel_size == net.features.pool3.kernel_size == pool_px
 
 
 @pytest.mark.parametrize(

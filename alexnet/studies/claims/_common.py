@@ -11,7 +11,9 @@ from alexnet.studies.study import Citation, Figure, Text
 PAPER = "Krizhevsky, Sutskever and Hinton 2012"
 TUTORIAL = "the tutorial"
 TEST_ERROR = Figure(key="test_error", label=Text("test error", "測試錯誤率"), percent=True)
-TRAIN_ERROR = Figure(key="train_error", label=Text("training error, last epoch", "最後一個 epoch 的訓練錯誤率"), percent=True)
+TRAIN_ERROR = Figure(
+    key="train_error", label=Text("training error of the finished network", "訓練完成後的訓練錯誤率"), percent=True
+)
 GAP = Figure(key="gap", label=Text("test minus training error", "測試與訓練錯誤率之差"), percent=True)
 
 
@@ -34,5 +36,7 @@ def base(model: ModelConfig, images: int | None, epochs: int) -> Recipe:
 
 def ablation_2016(en: str, zh: str) -> Citation:
     """A figure of Mishkin's ablations: an AlexNet for ImageNet images of 128 px."""
-    source = "Mishkin, Sergievskiy and Matas 2016, Systematic evaluation of CNN advances on the ImageNet (caffenet128)"
+    source = (
+        "Mishkin, Sergievskiy and Matas 2016, Systematic evaluation of CNN advances on the ImageNet (caffenet128)"
+    )
     return Citation(Text(en, zh), source)
