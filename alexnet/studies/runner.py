@@ -156,7 +156,7 @@ class _Place:
     def _job(self, name: str, recipe: AnyRecipe, *, tuning: bool) -> Job:
         folder = self.folder / "runs" / name
         self._refuse_others(folder, recipe)
-        return Job(self.study.name, self.study.quick, folder, recipe, self.root, tuning)
+        return Job(self.study, folder, recipe, self.root, tuning)
 
     def _refuse_others(self, folder: Path, recipe: AnyRecipe) -> None:
         """Raise `UserError` where the folder holds a run that is not this one."""

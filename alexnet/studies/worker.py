@@ -12,8 +12,7 @@ from typing import Any
 from alexnet.config import Interrupted, Recipe, TrainingFailedError, UserError
 from alexnet.files import write_json
 from alexnet.run_folder import RunFolder
-from alexnet.studies.registry import get
-from alexnet.studies.study import AnyRecipe, Run
+from alexnet.studies.study import AnyRecipe, Run, Study
 
 MEASURED = "measured.json"
 _COMPLAINT = "error.txt"
@@ -21,10 +20,10 @@ _COMPLAINT = "error.txt"
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is told; the study is named, as its functions cannot be sent."""
+    """What a process is told."""
 
-    study: str
-    quick: bool
+    study: Study
+    """Its `measure` must be a function of a module, so that it can be sent."""
     folder: Path
     recipe: AnyRecipe
     root: Path | None
@@ -64,7 +63,7 @@ def work(job: Job) -> None:
 
 
 def _train_and_measure(job: Job) -> dict[str, Any]:
-    study, folder = get(job.study, quick=job.quick), RunFolder(job.folder)
+    study, folder = job.study, RunFolder(job.folder)
     if study.trains:
         _train(job, folder)
     if job.tuning:
