@@ -41,7 +41,7 @@ class UserError(ValueError):
 
 
 class TrainingFailedError(UserError):
-    """The network did not learn: its loss is no number, or that of guessing."""
+    """The network did not learn: its loss or its scores are no numbers, or its loss is that of guessing."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error

@@ -54,12 +54,12 @@ def study(quick: bool) -> Study:
         source=f"{TUTORIAL}, on the activation function",
         published=Text("no figure is given", "沒有給出數字"),
         setup=Text(
-            f"TinyAlexNet without dropout on {images:,} training images as they are, {epochs} epochs, from three kinds of "
-            "first weights: normal with deviation 0.01 (the paper's, poor for so small a net), Glorot's and He's. "
+            f"TinyAlexNet without dropout on {images:,} training images as they are, {epochs} epochs, gradients no longer than 2, from "
+            "three kinds of first weights: normal with deviation 0.01 (the paper's, poor for so small a net), Glorot's and He's. "
             "Gradients are taken before training, on held-out images: the root mean square over a layer's weights. What "
             "is lost on the way is the last layer's divided by the first's. A unit is dead if it is off for all of "
             f"{_IMAGES:,} held-out images after training.",
-            f"不用 dropout 的 TinyAlexNet，{images:,} 張不變動的訓練圖像、{epochs} 個 epoch，三種初始權重：標準差 0.01 的常態分布"
+            f"不用 dropout 的 TinyAlexNet，{images:,} 張不變動的訓練圖像、{epochs} 個 epoch，梯度長度以 2 為限，三種初始權重：標準差 0.01 的常態分布"
             "（論文的做法，對這麼小的網路並不恰當）、Glorot、He。梯度在訓練前以保留圖像計算：每層權重梯度的均方根。"
             f"損失倍數是最後一層除以第一層。訓練後若一個單元對 {_IMAGES:,} 張保留圖像都不活動，即為死亡單元。",
         ),
@@ -140,7 +140,6 @@ def _recipe(activation: Activation, init: Init, lr: float, images: int, epochs: 
         augment=AugmentConfig(),
         optimizer=OptimizerConfig(name="sgd", lr=lr, weight_decay=0.0),
         label_smoothing=0.0,
-        grad_clip_norm=None,
     )
 
 
