@@ -35,7 +35,7 @@ def random_crop(
     N, H, W, C = x_NHWC.shape
     h, w = (H, W) if image_px is None else (image_px, image_px)
     if border == "reflect":
-        rows, columns = (_reflected(side, padding_px).to(x_NHWC.device) for side in (H, W))
+        rows, columns = (_reflected(side, padding_px, x_NHWC.device) for side in (H, W))
         padded = x_NHWC.index_select(1, rows).index_select(2, columns)
     else:
         padded = F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
@@ -48,9 +48,9 @@ def random_crop(
     return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, h, w, C)
 
 
-def _reflected(side: int, padding_px: int) -> Tensor:
+def _reflected(side: int, padding_px: int, device: torch.device) -> Tensor:
     """Positions along one side with its border; the edge itself is not repeated."""
-    places = torch.arange(-padding_px, side + padding_px).abs()
+    places = torch.arange(-padding_px, side + padding_px, device=device).abs()
     return torch.minimum(places, 2 * (side - 1) - places)
 
 
