@@ -27,9 +27,12 @@ def draw(values: Mapping[str, Any]) -> Figure:
     Args:
         values: those of study.json.
     """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     panels = values["panels"]
     rows = max((len(_arms(values, panel)) for panel in panels if panel["kind"] == "Dots"), default=0)
     drawing = style.figure(_WIDTH_PX, max(_HEIGHT_PX, 90 + _ROW_PX * rows))
+    drawing.set_layout_engine(ConstrainedLayoutEngine(wspace=0.06))  # names of lines do not touch the next panel
     for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _DRAWERS[panel["kind"]](axes, values, panel)
     return drawing
