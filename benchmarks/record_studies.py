@@ -26,8 +26,8 @@ def table(studies: list[dict[str, Any]]) -> list[str]:
 
 def _row(values: dict[str, Any]) -> str:
     measured = "; ".join(f"{row['text']['en']}: {page.compared(row, values)}" for row in values["comparisons"])
-    name, title = values["name"], values["title"]["en"]
-    return f"| [{title}](studies/{name}/study.json) | {values['published']['en']} | {measured} | **{values['verdict']}** |"
+    claim = f"[{values['title']['en']}](studies/{values['name']}/study.json)"
+    return f"| {claim} | {values['published']['en']} | {measured} | **{values['verdict']}** |"
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -131,21 +130,15 @@ def test_a_run_that_cannot_be_made_stops_the_study_and_says_why(tiny, tmp_path: 
 
 
 def test_a_signal_stops_the_study_and_it_goes_on(tiny, finished: Path, tmp_path: Path):
+    class Impatient(studies.Observer):
+        def on_run(self, folder, done, total, failure) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     made = tiny.study(one=tiny.recipe(1), two=tiny.recipe(2))
-
-    def until_stopped() -> None:
-        while True:  # on a fast machine the study may be over before: once more, then
-            shutil.rmtree(tmp_path / "run", ignore_errors=True)
-            studies.run(made, "digits", out=tmp_path / "run", processes=1)
-
-    timer = threading.Timer(8.0, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    try:
-        with pytest.raises(Interrupted, match="the same command goes on") as stop:
-            until_stopped()
-    finally:
-        timer.cancel()
+    with pytest.raises(Interrupted, match="the same command goes on") as stop:
+        studies.run(made, "digits", out=tmp_path, processes=2, observer=Impatient())
     assert stop.value.signal == signal.SIGTERM
-    studies.run(made, "digits", out=tmp_path / "run", processes=2)
-    arms = result(tmp_path / "run")["arms"]
-    assert [arm["curves"] for arm in arms] == [arm["curves"] for arm in result(finished)["arms"]]
+    assert not (tmp_path / "study.json").exists()
+    studies.run(made, "digits", out=tmp_path, processes=2)
+    kept, again = result(finished)["arms"], result(tmp_path)["arms"]
+    assert [arm["curves"] for arm in again] == [arm["curves"] for arm in kept]
