@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH_PX, _HEIGHT_PX, _ROW_PX = 800, 320, 30
+_WIDTH_PX, _HEIGHT_PX = 800, 320
+_ROW_PX, _AXIS_PX = 36, 60  # of a row of dots, and of the axis below them
 
 
 def draw(values: Mapping[str, Any]) -> Figure:
@@ -31,10 +32,14 @@ def draw(values: Mapping[str, Any]) -> Figure:
 
     panels = values["panels"]
     rows = max((len(_arms(values, panel)) for panel in panels if panel["kind"] == "Dots"), default=0)
-    drawing = style.figure(_WIDTH_PX, max(_HEIGHT_PX, 90 + _ROW_PX * rows))
+    least_px = 0 if all(panel["kind"] == "Dots" for panel in panels) else _HEIGHT_PX
+    drawing = style.figure(_WIDTH_PX, max(least_px, _AXIS_PX + _ROW_PX * rows))
     drawing.set_layout_engine(ConstrainedLayoutEngine(wspace=0.06))  # names of lines do not touch the next panel
     for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _DRAWERS[panel["kind"]](axes, values, panel)
+    for axes, panel, before in zip(drawing.axes[1:], panels[1:], panels, strict=False):
+        if panel["kind"] == before["kind"] == "Dots" and panel["arms"] == before["arms"]:
+            axes.tick_params(axis="y", labelleft=False)  # the rows are named at the left
     return drawing
 
 
@@ -56,6 +61,8 @@ def _scale(values: Mapping[str, Any], key: str) -> float:
 
 
 def _draw_curves(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     style.style_axes(axes, panel["x_label"], panel["y_label"])
     scale = 100.0 if panel["percent"] else 1.0
     if panel["log_y"]:
@@ -71,6 +78,7 @@ def _draw_curves(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]
         axes.axhline(scale * panel["level"], color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
     if not panel["log_y"]:
         axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     style.label_ends(axes, ends)
 
 
@@ -95,6 +103,7 @@ def _draw_dots(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) 
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
     if panel["log_x"]:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(_plain)
     arms, scale = _arms(values, panel), _scale(values, panel["figure"])
     for place, arm in enumerate(arms):
         figure = arm["figures"][panel["figure"]]
@@ -118,6 +127,10 @@ def _draw_series(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]
     for axis, log in (("x", panel["log_x"]), ("y", panel["log_y"])):
         if log:
             getattr(axes, f"set_{axis}scale")("log")
+    if panel["log_y"]:
+        axes.yaxis.set_major_formatter(_plain)
+        axes.yaxis.set_minor_formatter(_plain)
+        axes.tick_params(axis="y", which="minor", labelsize=11, labelcolor=style.INK)
     names = list(dict.fromkeys(arm["series"] for arm in values["arms"] if arm["series"] is not None))
     ends = []
     for name, color in zip(names, _colors(len(names)), strict=True):
@@ -142,6 +155,11 @@ def _draw_series(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]
     if panel["log_x"] and names:
         _plain_ticks(axes, sorted({arm["x"] for arm in values["arms"] if arm["x"] is not None}))
     style.label_ends(axes, ends if len(names) > 1 else [])
+
+
+def _plain(value: float, _place: int | None) -> str:
+    """A number on a logarithmic axis as people write it."""
+    return f"{value:g}"
 
 
 def _draw_fit(axes: Axes, x: Sequence[float], means: Sequence[float]) -> None:
