@@ -157,7 +157,7 @@ def _draw_series(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]
     style.label_ends(axes, ends if len(names) > 1 else [])
 
 
-def _plain(value: float, _place: int | None) -> str:
+def _plain(value: float, _place: float) -> str:
     """A number on a logarithmic axis as people write it."""
     return f"{value:g}"
 
