@@ -1,6 +1,9 @@
 """The claims of the paper and the tutorial, each as a study that anyone can run again.
 
-    alexnet.studies.run(alexnet.studies.get("activation"), data="cifar10")
+    from alexnet import studies
+
+    if __name__ == "__main__":  # runs are processes that begin by importing the script they come from
+        studies.run(studies.get("activation"), "cifar10", out="studies/activation")
 
 Studies are read without torch; `run` and `write_index` are imported when they are first used.
 """
