@@ -76,7 +76,7 @@ def test_gradients_are_those_of_the_first_weights():
     scores_NK = net(x_NCHW)  # of the last layer by hand: its input times softmax minus the right answer
     inputs_ND = net.classifier[:-1](net.features(x_NCHW).flatten(1))
     excess_NK = (scores_NK.softmax(1) - torch.nn.functional.one_hot(labels_N, 10)) / 6
-    assert gradients[-1] == pytest.approx(float((excess_NK.T @ inputs_ND).square().mean().sqrt()), rel=1e-4)
+    assert gradients[-1] == pytest.approx(float((excess_NK.T @ inputs_ND).detach().square().mean().sqrt()), rel=1e-4)
     assert saturation._gradients(net, recipe, x_NCHW, labels_N) == gradients
 
 
