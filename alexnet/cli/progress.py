@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,7 +206,7 @@ class _Runs(studies.Observer):
         _print(
             self._console,
             f"{study.name}: {to_do} runs to do{found}, {processes} at a time; the whole study takes about "
-            f"{study.core_minutes / processes:.0f} minutes where it was sized",
+            f"{math.ceil(study.core_minutes / processes)} minutes where it was sized",
         )
 
     def on_run(self, folder: Path, done: int, total: int, failure: str | None) -> None:

@@ -31,9 +31,9 @@ def draw(values: Mapping[str, Any]) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     panels = values["panels"]
-    rows = max((len(_arms(values, panel)) for panel in panels if panel["kind"] == "Dots"), default=0)
-    least_px = 0 if all(panel["kind"] == "Dots" for panel in panels) else _HEIGHT_PX
-    drawing = style.figure(_WIDTH_PX, max(least_px, _AXIS_PX + _ROW_PX * rows))
+    rows = [len(_rows(values, panel)) for panel in panels if panel["kind"] in ("Dots", "Rows")]
+    least_px = 0 if len(rows) == len(panels) else _HEIGHT_PX
+    drawing = style.figure(_WIDTH_PX, max(least_px, _AXIS_PX + _ROW_PX * max(rows, default=0)))
     drawing.set_layout_engine(ConstrainedLayoutEngine(wspace=0.06))  # names of lines do not touch the next panel
     for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _DRAWERS[panel["kind"]](axes, values, panel)
@@ -54,6 +54,16 @@ def write_plots(folder: Path, values: Mapping[str, Any]) -> None:
 def _arms(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     wanted = panel["arms"]
     return [arm for arm in values["arms"] if wanted is None or arm["name"] in wanted]
+
+
+def _rows(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], float]]:
+    """Label, values and scale of each row of dots."""
+    if panel["kind"] == "Dots":
+        scale = _scale(values, panel["figure"])
+        return [(arm["label"], arm["figures"][panel["figure"]], scale) for arm in _arms(values, panel)]
+    (arm,) = values["arms"]
+    labels = {figure["key"]: figure["label"]["en"] for figure in values["figures"]}
+    return [(labels[key], arm["figures"][key], _scale(values, key)) for key in panel["figures"]]
 
 
 def _scale(values: Mapping[str, Any], key: str) -> float:
@@ -101,23 +111,23 @@ def _draw_dots(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) 
     style.style_axes(axes, panel["x_label"], "")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.8)
-    if panel["log_x"]:
+    log_x = panel.get("log_x", False)
+    if log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(_plain)
-    arms, scale = _arms(values, panel), _scale(values, panel["figure"])
-    for place, arm in enumerate(arms):
-        figure = arm["figures"][panel["figure"]]
+    rows = _rows(values, panel)
+    for place, (_, figure, scale) in enumerate(rows):
         dots = [scale * value for value in figure["values"] if value is not None]
         axes.plot(dots, [place] * len(dots), "o", color=style.SERIES[0], alpha=0.45, markersize=5, linewidth=0)
         if figure["mean"] is not None:
             mean = scale * figure["mean"]
             low, high = (scale * bound for bound in figure["interval"] or (figure["mean"],) * 2)
-            if panel["log_x"]:
+            if log_x:
                 low = max(low, mean / 10)
             axes.plot([low, high], [place, place], color=style.SERIES[0], linewidth=2)
             axes.plot([mean], [place], "|", color=style.SERIES[0], markersize=14, markeredgewidth=2.5)
-    axes.set_yticks(range(len(arms)), [arm["label"] for arm in arms])
-    axes.set_ylim(len(arms) - 0.5, -0.5)  # the first arm on top
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first on top
     axes.tick_params(axis="y", length=0)
 
 
@@ -205,5 +215,6 @@ def _colors(count: int) -> Sequence[str]:
 _DRAWERS: dict[str, Callable[[Axes, Mapping[str, Any], Mapping[str, Any]], None]] = {
     "Curves": _draw_curves,
     "Dots": _draw_dots,
+    "Rows": _draw_dots,
     "Series": _draw_series,
 }

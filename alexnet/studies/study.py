@@ -120,6 +120,14 @@ class Dots:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """As `Dots`, with a row a figure of the study's only arm."""
+
+    figures: tuple[str, ...]
+    x_label: str
+
+
+@dataclass(frozen=True)
 class Series:
     """A line a series of arms, over their x: the mean, with a band from the least seed to the largest."""
 
@@ -132,7 +140,7 @@ class Series:
     """Draw the power law that fits the means best on logarithmic axes."""
 
 
-Panel = Curves | Dots | Series
+Panel = Curves | Dots | Rows | Series
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -43,6 +46,7 @@ def work(job: Job) -> None:
     A network that does not learn is a result: `failure` says so in the place of figures.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes its signals on as SIGTERM
+    _end_with_parent()
     job.folder.mkdir(parents=True, exist_ok=True)
     began_s = time.process_time()
     try:
@@ -60,6 +64,19 @@ def work(job: Job) -> None:
         (job.folder / _COMPLAINT).write_text(f"{error}\n", encoding="utf-8")
     except Exception:
         (job.folder / _COMPLAINT).write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _end_with_parent() -> None:
+    """Stop, with a checkpoint, when the study's own process is killed: its next start would do the same run."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _train_and_measure(job: Job) -> dict[str, Any]:
