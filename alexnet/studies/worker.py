@@ -82,24 +82,25 @@ def _end_with_parent() -> None:
 def _train_and_measure(job: Job) -> dict[str, Any]:
     study, folder = job.study, RunFolder(job.folder)
     if study.trains:
-        _train(job, folder)
+        train(job.recipe, job.root, folder)
     if job.tuning:
         assert study.tuning is not None
         return {"figures": {study.tuning.by: folder.read_metrics()[-1][study.tuning.by]}, "curves": {}}
     return study.measure(Run(folder, job.recipe, job.recipe.data, job.root))
 
 
-def _train(job: Job, folder: RunFolder) -> None:
+def train(recipe: AnyRecipe, root: Path | None, folder: RunFolder) -> None:
+    """Train a run, or go on with it; one that is finished is left as it is."""
     from alexnet import baseline, training
 
     if folder.result.is_file():
         return
-    if not isinstance(job.recipe, Recipe):
-        baseline.fit(job.recipe, root=job.root, out=folder.path, overwrite=True)
+    if not isinstance(recipe, Recipe):
+        baseline.fit(recipe, root=root, out=folder.path, overwrite=True)
     elif folder.checkpoint.is_file():
         training.resume(folder.path)
     else:
-        training.train(job.recipe, root=job.root, out=folder.path, overwrite=True)
+        training.train(recipe, root=root, out=folder.path, overwrite=True)
 
 
 def _environment(job: Job) -> dict[str, Any]:

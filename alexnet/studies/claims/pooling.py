@@ -66,5 +66,5 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 5,
-        core_minutes=2 if quick else 34,
+        core_minutes=2 if quick else 31,
     )
