@@ -16,9 +16,14 @@ from typing import Any, Literal, TypeVar
 
 import tyro.conf
 
-ModelName = Literal["tiny_alexnet", "cifar_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
+ModelName = Literal[
+    "tiny_alexnet", "cifar_alexnet", "convnet_2012", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"
+]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu"]
 Init = Literal["xavier", "gaussian", "kaiming"]
+Norm = Literal["response", "batch", "none"]
+Towers = Literal["one", "two", "half"]
+MiddleLayer = Literal["conv2", "conv3", "conv4", "conv5"]
 OptimizerName = Literal["sgd", "adamw", "muon"]
 Flip = Literal["none", "random", "alternating"]
 CropBorder = Literal["black", "reflect"]
@@ -33,6 +38,10 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with 2.
     """
+
+
+class TrainingFailedError(UserError):
+    """The network did not learn: its loss or its scores are no numbers, or its loss is that of guessing."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error
@@ -59,7 +68,17 @@ class ModelConfig:
     """Activation function; None: the network's own (tanh for lenet, gelu for cifar_alexnet, relu elsewhere)."""
     dropout: float | None = None
     """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5; 0 in
-    cifar_alexnet and lenet)."""
+    cifar_alexnet, convnet_2012 and lenet)."""
+    norm: Norm | None = None
+    """convnet_2012: what follows the first two poolings: response (the paper's, across maps), batch or none;
+    None: response."""
+    pool_px: int | None = None
+    """convnet_2012: side of the pooling windows, which lie 2 px apart: 3 (overlapping) or 2; None: 3."""
+    towers: Towers | None = None
+    """cifar_alexnet: one; two, which meet in conv3 alone (the paper's two GPUs); half, one of these by itself;
+    None: one."""
+    without: MiddleLayer | None = None
+    """cifar_alexnet: a convolution left out; None: none."""
     init: Init = "kaiming"
     """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
     whiten: bool = False
@@ -221,6 +240,9 @@ class Recipe:
     depend on it."""
     val_fraction: float = 0.1
     """Share of the training images held out, per class, to watch the run; 0: train on all of them."""
+    train_images: int | None = None
+    """Training images used, in the classes' shares and drawn with the seed; fewer are part of more; None: all that
+    are not held out."""
     image_px: int | None = None
     """Side that images are brought to; None: their own where all share one of at most 64 px, else the network's."""
     train_px: tuple[int, ...] | None = None
@@ -266,6 +288,7 @@ class Recipe:
             "ema_decay must lie in (0, 1), or be None for no averaging",
         )
         _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
+        _require(self.train_images is None or self.train_images >= 1, "train_images must be 1 or more")
         _require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
         _require(
             self.train_px is None or 1 <= len(self.train_px) <= self.epochs,

@@ -21,7 +21,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench"},
+    {"bench", "studies"},
     {"cli"},
     {"__main__"},
 )
@@ -112,7 +112,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "features", "models", "training", "weights")
+ROOMS = ("baseline", "bench", "data", "evaluation", "features", "models", "studies", "training", "weights")
 
 
 @pytest.mark.parametrize("room", ROOMS)

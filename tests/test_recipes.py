@@ -112,6 +112,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "tiny and huge numbers": {"optimizer": OptimizerConfig(lr=1e-07, weight_decay=1.2345678901234567e-20)},
     "model": {"model": ModelConfig(name="lenet", activation="elu", dropout=0.625, init="gaussian")},
+    "variants of a network": {
+        "model": ModelConfig(name="convnet_2012", norm="batch", pool_px=2),
+        "train_images": 1000,
+    },
+    "towers": {"model": ModelConfig(name="cifar_alexnet", towers="two", without="conv4")},
     "whitened": {"model": ModelConfig(name="cifar_alexnet", whiten=True)},
     "augment": {"augment": AugmentConfig(crop_padding_px=7, flip="none", normalize=False)},
     "more variation": {

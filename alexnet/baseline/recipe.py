@@ -30,6 +30,8 @@ class BaselineRecipe:
     val_fraction: float = 0.1
     """Share of the training images held out, per class, to choose settings on. The classifier is then fitted anew to
     all training images."""
+    train_images: int | None = None
+    """Training images used beside those held out, in the classes' shares and drawn with the seed; None: all."""
     image_px: int | None = None
     """Side that images are brought to; None: their own where all share one of at most 64 px, else 64."""
     open_test: bool = True
@@ -45,6 +47,8 @@ class BaselineRecipe:
                 f"a baseline chooses its settings on held-out images: set val_fraction in (0, 1), not "
                 f"{self.val_fraction}"
             )
+        if self.train_images is not None and self.train_images < 1:
+            raise UserError("train_images must be 1 or more")
         if self.threads is not None and self.threads < 1:
             raise UserError("threads must be 1 or more")
 

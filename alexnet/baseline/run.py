@@ -19,7 +19,7 @@ from alexnet.baseline.extract import Table, extract
 from alexnet.baseline.finish import finish
 from alexnet.baseline.recipe import BaselineRecipe, WordsRecipe
 from alexnet.config import ModelCard, Preprocessing, UserError, to_dict
-from alexnet.data import Dataset
+from alexnet.data import Dataset, with_train_images
 from alexnet.data import load as load_data
 from alexnet.data.loader import seed_for
 from alexnet.run_folder import RunFolder, new_run, refuse_to_lose, write_recipe
@@ -88,6 +88,7 @@ def fit(
             val_fraction=recipe.val_fraction,
             on_progress=watching.on_load,
         )
+        dataset = with_train_images(dataset, recipe.train_images, recipe.seed)
         if dataset.val is None or len(dataset.class_names) < 2:
             raise UserError(f"{recipe.data} has one class: a classifier needs two or more")
         extractor = _extractor(recipe, dataset).to(runtime.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from alexnet import baseline
+from alexnet import baseline, studies
 from alexnet.config import Recipe, UserError
 from alexnet.run_folder import RunFolder
 from alexnet.training import Observer, Progress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from alexnet.data import Dataset
+    from alexnet.studies.study import Arm
 
 
 def observe(*, track: bool) -> Observer:
@@ -33,6 +35,11 @@ def observe_baseline() -> baseline.Observer:
     """The observer of a baseline for the terminal at hand."""
     console = Console(stderr=True)
     return _LiveStages(console) if console.is_terminal else _Settings(console)
+
+
+def observe_study() -> studies.Observer:
+    """The observer of a study: a line a run."""
+    return _Runs(Console(stderr=True))
 
 
 def _print(console: Console, text: str) -> None:
@@ -188,3 +195,22 @@ class _LiveStages(_Settings):
 
     def on_end(self) -> None:
         self._status.stop()
+
+
+class _Runs(studies.Observer):
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_start(self, study: studies.Study, to_do: int, done: int, processes: int) -> None:
+        found = f", {done} found done" if done else ""
+        _print(
+            self._console,
+            f"{study.name}: {to_do} runs to do{found}, {processes} at a time; the whole study takes about "
+            f"{math.ceil(study.core_minutes / processes)} minutes where it was sized",
+        )
+
+    def on_run(self, folder: Path, done: int, total: int, failure: str | None) -> None:
+        _print(self._console, f"{done} of {total}: {folder.name}" + (f": {failure}" if failure else ""))
+
+    def on_tuned(self, arm: Arm, lr: float) -> None:
+        _print(self._console, f"{arm.label}: learning rate {lr:g}")

@@ -15,9 +15,12 @@ from rich.text import Text
 from alexnet.bench import HEAD, TASKS, rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alexnet.bench import Outcome
     from alexnet.evaluation import Evaluation
     from alexnet.run_folder import RunFolder
+    from alexnet.studies import Study
 
 
 def line(text: str) -> None:
@@ -98,6 +101,31 @@ def bench_run(rep: int, outcome: Outcome) -> None:
     else:
         told = f"failed: {outcome.failure}"
     print(f"run {rep}, {contender.task}, {contender.name}: {told}", file=sys.stderr, flush=True)
+
+
+def studies(known: Sequence[Study]) -> None:
+    """What can be tested, and how long it takes."""
+    table(
+        ("study", "claim", "runs", "core minutes"),
+        [(s.name, s.title.en, str(len(s.arms) * s.seeds), f"{s.core_minutes:g}") for s in known],
+    )
+
+
+def study(folder: Path) -> None:
+    """The end of a study: its verdict, and where everything is."""
+    values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    verdict = "a preview, no verdict" if values["quick"] else values["verdict"]
+    line(f"{values['name']}: {verdict} ({values['claim']['en']})")
+    for row in values["comparisons"]:
+        line(f"    {row['text']['en']}: {_measured(row)}")
+    line(f"page: {folder / 'index.html'}")
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    if row["mean"] is None:
+        return "not measured"
+    between = "" if row["interval"] is None else " (95% interval {:.3g} to {:.3g})".format(*row["interval"])
+    return f"{row['mean']:.3g}{between}, n = {row['n']}"
 
 
 def result(folder: RunFolder) -> None:

@@ -8,6 +8,7 @@ from alexnet.data.folder import image_files
 from alexnet.data.pack import OnBad, PackOptions, PackReport, pack
 from alexnet.data.source import BadFile, OnProgress
 from alexnet.data.sources import SOURCES, SourceFacts, class_names, download
+from alexnet.data.split import with_train_images
 from alexnet.data.statistics import Moments
 from alexnet.data.streamed import StreamedImages
 
@@ -40,4 +41,5 @@ __all__ = [
     "load_split",
     "moments",
     "pack",
+    "with_train_images",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.data.dataset import AnyImages, Images
+from alexnet.config import UserError
+from alexnet.data.dataset import AnyImages, Dataset, Images
 from alexnet.data.streamed import StreamedImages
 
 TEST_SHARE = 0.2
@@ -35,6 +37,25 @@ def stratified(labels_N: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
+def drawn(labels_N: Tensor, n: int, seed: int) -> Tensor:
+    """Positions of `n` images in the classes' shares, drawn with `seed`, in ascending order.
+
+    Of one seed, fewer images are always part of more.
+
+    Args:
+        labels_N: class of each image.
+        n: images to draw, no more than there are.
+        seed: decides which.
+    """
+    random = np.random.RandomState(seed)
+    labels = labels_N.numpy()
+    share = np.empty(len(labels))  # of its class that is drawn before an image: the next is that of the least share
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        share[members] = (random.permutation(len(members)) + random.random_sample()) / len(members)
+    return torch.from_numpy(np.sort(np.argsort(share, kind="stable")[:n]))
+
+
 def held_out(images: AnyImages, fraction: float, seed: int) -> tuple[AnyImages, AnyImages | None]:
     """Cut a validation split off `images`; with `fraction` 0 there is none and nothing is moved.
 
@@ -57,6 +78,22 @@ def held_out(images: AnyImages, fraction: float, seed: int) -> tuple[AnyImages, 
         pixels_NHWC[start : start + len(part_N)] = pixels_NHWC[part_N]
     files = None if images.files is None else tuple(images.files[i] for i in train_N.tolist())
     return Images(pixels_NHWC[: len(train_N)], images.labels_N[train_N], files), val
+
+
+def with_train_images(dataset: Dataset, n: int | None, seed: int) -> Dataset:
+    """`dataset` with only `n` of its training images, see `drawn`; None: all of them.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if n is None:
+        return dataset
+    if n > len(dataset.train):
+        raise UserError(
+            f"train_images asks for {n:,} images, but {dataset.name} has {len(dataset.train):,} to train on: "
+            "ask for fewer, or hold out fewer with --val-fraction"
+        )
+    return replace(dataset, train=dataset.train.take(drawn(dataset.train.labels_N, n, seed)))
 
 
 def hashed_test(paths: Sequence[str], labels: Sequence[int]) -> list[bool]:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alexnet.config import TrainingFailedError
+
 _BINS = 15  # as Guo et al. 2017 (On Calibration of Modern Neural Networks), so figures compare
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -159,8 +161,8 @@ class Metrics:
         """Divide: the evaluation of all images so far. Waits for the device.
 
         Raises:
-            ValueError: no images were seen, scores were NaN or infinite, labels lay outside 0..K-1, or the names
-                are not K.
+            TrainingFailedError: scores were NaN or infinite.
+            ValueError: no images were seen, labels lay outside 0..K-1, or the names are not K.
         """
         if len(class_names) != self.num_classes:
             raise ValueError(f"{len(class_names)} class names for {self.num_classes} classes")
@@ -171,7 +173,7 @@ class Metrics:
         if mislabelled := int(sums.mislabelled):
             raise ValueError(f"{mislabelled} of {n} labels lie outside 0..{self.num_classes - 1}")
         if unusable := int(sums.unusable):
-            raise ValueError(
+            raise TrainingFailedError(
                 f"the scores of {unusable} of {n} images are NaN or infinite: the network's weights or its input "
                 "hold such values, usually because training diverged"
             )

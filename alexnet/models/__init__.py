@@ -1,4 +1,4 @@
-"""The networks, by name: `tiny_alexnet`, `cifar_alexnet`, `alexnet`, `alexnet_2012`, `alexnet_owt`, `lenet`."""
+"""The networks, by name, see `names`."""
 
 from alexnet.models._build import (
     ConvNet,
@@ -13,6 +13,7 @@ from alexnet.models._build import (
 )
 from alexnet.models.alexnet import alexnet, alexnet_2012, alexnet_owt
 from alexnet.models.cifar_alexnet import cifar_alexnet
+from alexnet.models.convnet_2012 import convnet_2012
 from alexnet.models.initialize import initialize, whiten
 from alexnet.models.lenet import lenet
 from alexnet.models.tiny_alexnet import tiny_alexnet
@@ -24,6 +25,7 @@ __all__ = [
     "alexnet_2012",
     "alexnet_owt",
     "cifar_alexnet",
+    "convnet_2012",
     "count_macs",
     "count_parameters",
     "create",

@@ -77,7 +77,10 @@ def maps_px(features: nn.Sequential, image_px: int) -> int:
     for layer in features:
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride, padding = (_side(v) for v in (layer.kernel_size, layer.stride, layer.padding))
-            side = (side + 2 * padding - kernel) // stride + 1
+            reach = side + 2 * padding - kernel
+            if getattr(layer, "ceil_mode", False):
+                reach += stride - 1  # a last window that reaches over the edge
+            side = reach // stride + 1
             if side < 1:
                 return 0
         elif isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from alexnet.config import Activation
+from alexnet.config import Activation, MiddleLayer, Towers, UserError
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 
 
@@ -26,6 +26,8 @@ def cifar_alexnet(
     image_px: int = 32,
     dropout: float = 0.0,
     activation: Activation = "gelu",
+    towers: Towers = "one",
+    without: MiddleLayer | None = None,
 ) -> ConvNet:
     """Five convolutions and three dense layers, as AlexNet has them, for small images.
 
@@ -40,37 +42,40 @@ def cifar_alexnet(
         image_px: side of the square images, 9 or more.
         dropout: share of hidden dense units dropped in training, in [0, 1).
         activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
+        towers: `one`; `two`, each with half of the maps, which meet in conv3 alone (Krizhevsky 2012, 3.2); or `half`,
+            one of these by itself, with half of the maps in each convolution but the last (footnote 2).
+        without: a convolution left out with its norm and activation; poolings stay (section 6.1: "removing any").
 
     Raises:
-        UserError: the images are too small, or the activation is unknown.
+        UserError: the images are too small, or the activation, the towers or the layer left out are unknown.
     """
+    if towers not in ("one", "two", "half"):
+        raise UserError(f"unknown towers {towers!r}: choose one, two or half")
+    if without not in (None, "conv2", "conv3", "conv4", "conv5"):
+        raise UserError(f"{without!r} cannot be left out: choose conv2, conv3, conv4 or conv5")
+    part = 2 if towers == "half" else 1
+    maps = 24 // part
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", nn.Conv2d(in_channels, maps, kernel_size=2)),
+        ("act1", activation_layer(activation)),
+    ]
     # Each max-pool comes before norm and activation, which then cost a quarter.
-    features = named(
-        [
-            ("conv1", nn.Conv2d(in_channels, 24, kernel_size=2)),
-            ("act1", activation_layer(activation)),
-            ("conv2", _conv(24, 64)),
-            ("pool2", nn.MaxPool2d(kernel_size=2, stride=2)),
-            ("norm2", nn.BatchNorm2d(64)),
-            ("act2", activation_layer(activation)),
-            ("conv3", _conv(64, 256)),
-            ("pool3", nn.MaxPool2d(kernel_size=2, stride=2)),
-            ("norm3", nn.BatchNorm2d(256)),
-            ("act3", activation_layer(activation)),
-            ("conv4", _conv(256, 256)),
-            ("norm4", nn.BatchNorm2d(256)),
-            ("act4", activation_layer(activation)),
-            ("conv5", _conv(256, 256)),
-            ("pool5", nn.MaxPool2d(kernel_size=2, stride=2)),
-            ("norm5", nn.BatchNorm2d(256)),
-            ("act5", activation_layer(activation)),
-            ("maxpool", nn.AdaptiveMaxPool2d(2)),
-        ]
-    )
+    for i, outputs, pooled in ((2, 64, True), (3, 256, True), (4, 256, False), (5, 256, True)):
+        left_out = without == f"conv{i}"
+        if not left_out:
+            outputs = outputs if i == 5 else outputs // part
+            groups = 2 if towers == "two" and i != 3 else 1
+            layers.append((f"conv{i}", _conv(maps, outputs, groups)))
+            maps = outputs
+        if pooled:
+            layers.append((f"pool{i}", nn.MaxPool2d(kernel_size=2, stride=2)))
+        if not left_out:
+            layers += [(f"norm{i}", nn.BatchNorm2d(maps)), (f"act{i}", activation_layer(activation))]
+    features = named([*layers, ("maxpool", nn.AdaptiveMaxPool2d(2))])
     check_size("cifar_alexnet", features, image_px)
     classifier = named(
         [
-            ("fc6", nn.Linear(256 * 2 * 2, 256, bias=False)),
+            ("fc6", nn.Linear(maps * 2 * 2, 256, bias=False)),
             ("norm6", nn.BatchNorm1d(256)),
             ("act6", activation_layer(activation)),
             ("drop6", nn.Dropout(dropout)),
@@ -84,5 +89,5 @@ def cifar_alexnet(
     return ConvNet(features, classifier)
 
 
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
+def _conv(inputs: int, outputs: int, groups: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, groups=groups, bias=False)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.config import Interrupted, Preprocessing, Recipe, UserError
+from alexnet.config import Interrupted, Preprocessing, Recipe, TrainingFailedError
 from alexnet.data import Dataset
 from alexnet.data.loader import seed_for
 from alexnet.data.stream import open_loader
@@ -116,7 +116,7 @@ class Trainer:
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; a checkpoint of this very step is on disk.
-            UserError: the loss is not finite, or the network is stuck at guessing.
+            TrainingFailedError: the loss is not finite, or the network is stuck at guessing.
         """
         with _stop_signals() as stop:
             while self.epoch < self.recipe.epochs:
@@ -250,7 +250,7 @@ class Trainer:
         loss = float(self.totals["loss"]) / int(self.totals["images"])
         if not math.isfinite(loss):
             lr = self.recipe.optimizer.lr
-            raise UserError(
+            raise TrainingFailedError(
                 f"the loss became {loss} in epoch {self.epoch + 1}: lower --optimizer.lr (now {lr:g}, "
                 f"try {lr / 10:g}) or set --grad-clip-norm 1"
             )
@@ -263,7 +263,7 @@ class Trainer:
             return
         if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
             config = self.recipe.optimizer
-            raise UserError(
+            raise TrainingFailedError(
                 f"after {self.epoch} epochs the loss is {last[-1]:.4f}, that of guessing ({self.chance_loss:.4f}): "
                 f"try another --optimizer.lr (now {config.lr:g}), --model.init kaiming or --model.activation relu, "
                 "or --stop-at-chance-epochs 0 to go on regardless"

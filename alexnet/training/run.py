@@ -15,7 +15,7 @@ from torch import Tensor
 from alexnet import models
 from alexnet import runtime as runtimes
 from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
-from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics
+from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics, with_train_images
 from alexnet.data import load as load_data
 from alexnet.data.augment import Normalizer
 from alexnet.data.loader import seed_for
@@ -25,6 +25,7 @@ from alexnet.training.finish import finish
 from alexnet.training.loop import Observer, Trainer
 
 FileName = str | os.PathLike[str]
+_MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "without")
 _WHITENING_PIXELS = 5000 * 32 * 32  # 5000 images of 32 px, 102 of 224 px
 
 
@@ -128,7 +129,7 @@ def _absolute(source: str) -> str:
 
 
 def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Streaming = "auto") -> Dataset:
-    return load_data(
+    dataset = load_data(
         recipe.data,
         root=root,
         image_px=recipe.image_px,
@@ -137,11 +138,12 @@ def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Str
         stream=stream,
         on_progress=observer.on_load,
     )
+    return with_train_images(dataset, recipe.train_images, recipe.seed)
 
 
 def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]:
     """The network with its first weights, and the card that will travel with them."""
-    chosen = {"activation": recipe.model.activation, "dropout": recipe.model.dropout}
+    chosen = {name: getattr(recipe.model, name) for name in _MODEL_OPTIONS}
     options = {
         "num_classes": len(dataset.class_names),
         "in_channels": dataset.in_channels,

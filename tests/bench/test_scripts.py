@@ -155,3 +155,27 @@ def test_the_table_of_the_documents(script) -> None:
     assert lines[4].endswith("(less is better) | ours | 2.00 ms |  | 1.00 |  |")
     assert lines[5] == "|  | theirs | not run: a \\| b |  |  |  |"
     assert lines[-1] == "Versions: torch 9.9."
+
+
+def test_the_table_of_verdicts_leaves_previews_out(script) -> None:
+    comparison = {
+        "text": {"en": "less error", "zh": ""},
+        "figure": "error",
+        "kind": "difference",
+        "mean": 0.02,
+        "interval": [0.01, 0.03],
+    }
+    study = {
+        "name": "pooling",
+        "title": {"en": "Overlap", "zh": ""},
+        "published": {"en": "0.4 points", "zh": ""},
+        "figures": [{"key": "error", "percent": True}],
+        "comparisons": [comparison],
+        "verdict": "holds",
+        "quick": False,
+    }
+    record_studies = script("record_studies.py")
+    assert record_studies.table([{**study, "quick": True}]) == []
+    assert record_studies.table([study])[2] == (
+        "| [Overlap](studies/pooling/study.json) | 0.4 points | less error: 2.0% (1.0% to 3.0%) | **holds** |"
+    )

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alexnet.data.dataset import Images
-from alexnet.data.split import hashed_test, held_out, stratified
+from alexnet.config import UserError
+from alexnet.data.dataset import Dataset, Images
+from alexnet.data.split import drawn, hashed_test, held_out, stratified, with_train_images
 
 
 def numbered(labels: list[int]) -> Images:
@@ -93,3 +96,34 @@ def test_every_class_of_two_has_both(files: list[tuple[int, int]]) -> None:
 def test_the_share_is_a_fifth() -> None:
     is_test = hashed_test([f"a/{i}.jpg" for i in range(10_000)], [0] * 10_000)
     assert abs(sum(is_test) / 10_000 - 0.2) < 0.012  # three standard errors
+
+
+def test_a_part_holds_the_classes_in_their_shares() -> None:
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    assert torch.bincount(labels[drawn(labels, 10, seed=0)]).tolist() == [6, 3, 1]
+    assert torch.bincount(labels[drawn(labels, 50, seed=0)]).tolist() == [30, 15, 5]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 9))
+def test_a_smaller_part_lies_in_a_larger_one(labels: list[int], seed: int) -> None:
+    labels_N = torch.tensor(labels)
+    parts = [set(drawn(labels_N, n, seed).tolist()) for n in range(1, len(labels) + 1)]
+    assert [len(part) for part in parts] == list(range(1, len(labels) + 1))
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(parts))
+
+
+def test_another_seed_draws_other_images() -> None:
+    labels = torch.arange(200) % 10
+    assert drawn(labels, 50, seed=0).tolist() == drawn(labels, 50, seed=0).tolist()
+    assert drawn(labels, 50, seed=0).tolist() != drawn(labels, 50, seed=1).tolist()
+
+
+def test_only_training_images_are_fewer() -> None:
+    images = numbered([0, 1] * 10)
+    data = Dataset("numbers", ("even", "odd"), images, images, lambda: images, {})
+    some = with_train_images(data, 4, seed=3)
+    assert some.train.pixels_NHWC.flatten().tolist() == drawn(images.labels_N, 4, seed=3).tolist()
+    assert some.val is images
+    assert with_train_images(data, None, seed=3) is data
+    with pytest.raises(UserError, match="train_images asks for 21 images, but numbers has 20 to train on"):
+        with_train_images(data, 21, seed=3)

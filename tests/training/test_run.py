@@ -11,9 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet import cli, training
+from alexnet import cli, training, weights
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe, UserError
 from alexnet.data import Dataset
+from alexnet.data.split import drawn
 from alexnet.training import run as run_module
 
 Data = Callable[..., Dataset]
@@ -188,3 +189,25 @@ def test_the_recipe_kept_with_a_run_can_be_read_again(small_data: Data, tmp_path
     run = training.train(ours, out=tmp_path / "run")
     kept, _ = training.RunFolder(run).read_recipe()
     assert kept == ours
+
+
+def test_a_part_of_the_images_is_trained_on_and_goes_on_after_a_stop(small_data: Data, tmp_path):
+    data = small_data(33, n_val=6)
+    ours = recipe(train_images=20, seed=3, open_test=False)
+    run = training.train(ours, out=tmp_path / "run")
+    kept = json.loads((run / "recipe.json").read_text())["data"]
+    assert (kept["n_train"], kept["n_val"]) == (20, 6)
+    assert kept["fingerprint"] == data.train.take(drawn(data.train.labels_N, 20, 3)).fingerprint()
+    (run / "result.json").unlink()
+    training.resume(run)
+    assert (run / "result.json").is_file()
+
+
+def test_options_go_to_the_network_that_takes_them(small_data: Data, tmp_path):
+    small_data(n_val=6)
+    ours = recipe(model=ModelConfig(name="convnet_2012", norm="none", pool_px=2), open_test=False)
+    model, card = weights.load(training.train(ours, out=tmp_path / "run"))
+    assert (card.options["norm"], card.options["pool_px"]) == ("none", 2)
+    assert model.features.pool2.kernel_size == 2
+    with pytest.raises(UserError, match="lenet takes no option norm"):
+        training.train(recipe(model=ModelConfig(name="lenet", norm="none")), out=tmp_path / "other")
