@@ -157,6 +157,29 @@ def lenet_cifar10() -> Recipe:
     return replace(base, name="lenet_cifar10", model=ModelConfig(name="lenet"))
 
 
+def finetune() -> Recipe:
+    """A trained network on a folder of photographs: few of them are enough, as its layers know images already.
+
+    alexnet train finetune --data FOLDER --model.name alexnet_owt --init torchvision:IMAGENET1K_V1 --freeze features
+
+    The last layers learn fastest. --init also takes a run folder or a file of weights, of the network --model.name.
+    """
+    return Recipe(
+        name="finetune",
+        data="photos",
+        init="torchvision:IMAGENET1K_V1",
+        layer_decay=0.7,
+        model=ModelConfig(name="alexnet_owt"),
+        augment=AugmentConfig(flip="random"),
+        optimizer=OptimizerConfig(name="sgd", lr=0.01, weight_decay=5e-4),
+        schedule=ScheduleConfig(name="cosine", warmup_epochs=1),
+        grad_clip_norm=1.0,
+        epochs=20,
+        batch_size=32,
+        val_fraction=0.1,
+    )
+
+
 _RECIPES: dict[str, Callable[[], Recipe]] = {
     make.__name__: make
     for make in (
@@ -169,6 +192,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
         tutorial_tiny_momentum,
         lenet_fashion,
         lenet_cifar10,
+        finetune,
     )
 }
 DEFAULT = "tiny_cifar10"
