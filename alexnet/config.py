@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import tyro.conf
 
 ModelName = Literal["tiny_alexnet", "cifar_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
-Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu"]
+Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu"]
 Init = Literal["xavier", "gaussian", "kaiming"]
 OptimizerName = Literal["sgd", "adamw", "muon"]
 Flip = Literal["none", "random", "alternating"]
@@ -59,7 +59,7 @@ class ModelConfig:
     name: ModelName = "tiny_alexnet"
     """Network, see `alexnet models`."""
     activation: Activation | None = None
-    """Activation function; None: the network's own (tanh for lenet, relu elsewhere)."""
+    """Activation function; None: the network's own (tanh for lenet, gelu for cifar_alexnet, relu elsewhere)."""
     dropout: float | None = None
     """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5; 0 in
     cifar_alexnet and lenet)."""
@@ -121,7 +121,7 @@ class AugmentConfig:
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
     "adamw": {"betas"},
-    "muon": {"momentum", "nesterov", "other_lr"},
+    "muon": {"momentum", "nesterov", "other_lr", "normalize"},
 }
 _SCHEDULE_FIELDS: dict[str, set[str]] = {
     "constant": {"warmup_epochs"},
@@ -155,6 +155,9 @@ class OptimizerConfig:
     """Learning rate at the schedule's peak."""
     other_lr: float | None = None
     """muon: peak rate of what sgd does; None: lr."""
+    normalize: bool | None = None
+    """muon: in place of decaying a hidden weight, scale it before each step so that its rows have length 1 in the
+    root mean square, for networks whose hidden layers are all normed; None: no."""
     weight_decay: float = 5e-4
     """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
     decay_biases: bool = False

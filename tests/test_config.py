@@ -255,7 +255,7 @@ def test_unknown_keys_are_refused_wherever_they_stand():
         ),  # as it was when there were two
         ("augment", "crop_border", "white", "'white' is none of black, reflect"),
         ("model", "name", "vgg", "'vgg' is none of tiny_alexnet, cifar_alexnet"),
-        ("model", "activation", "gelu", "'gelu' is none of relu, "),
+        ("model", "activation", "swish", "'swish' is none of relu, "),
         ("optimizer", "name", "lion", "'lion' is none of sgd, adamw, muon"),
         ("schedule", "name", "linear", "'linear' is none of constant, "),
         (None, "precision", "fp8", "'fp8' is none of auto, fp32"),

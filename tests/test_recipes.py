@@ -26,6 +26,7 @@ NAMES = {
     "tutorial_tiny_momentum",
     "tiny_cifar10",
     "tiny_cifar10_best",
+    "cifar_alexnet_fast",
     "tiny_fast",
     "lenet_fashion",
     "lenet_cifar10",

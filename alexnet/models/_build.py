@@ -20,6 +20,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "elu": nn.ELU,
     "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
 }
 
 

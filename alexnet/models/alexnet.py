@@ -61,7 +61,7 @@ def alexnet(
         in_channels: channels of the images.
         image_px: side of the square images, 67 or more.
         dropout: share of hidden dense units dropped in training, in [0, 1).
-        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+        activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
 
     Raises:
         UserError: the images are too small, or the activation is unknown.
@@ -118,7 +118,7 @@ def alexnet_2012(
         in_channels: channels of the images.
         image_px: side of the square images, 63 or more.
         dropout: share of hidden dense units dropped in training, in [0, 1).
-        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+        activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
 
     Raises:
         UserError: the images are too small, or the activation is unknown.
@@ -173,7 +173,7 @@ def alexnet_owt(
         in_channels: channels of the images.
         image_px: side of the square images, 63 or more.
         dropout: share of dense units dropped in training, in [0, 1).
-        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+        activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
 
     Raises:
         UserError: the images are too small, or the activation is unknown.

@@ -34,7 +34,7 @@ def tiny_alexnet(
         in_channels: channels of the images.
         image_px: side of the square images, 4 or more.
         dropout: share of hidden dense units dropped in training, in [0, 1).
-        activation: `relu`, `tanh`, `sigmoid`, `elu` or `leaky_relu`.
+        activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
 
     Raises:
         UserError: the images are too small, or the activation is unknown.

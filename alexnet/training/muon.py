@@ -21,6 +21,9 @@ class Muon(torch.optim.Optimizer):
         params: weights of two dimensions or more.
         lr: length of a step, measured by the matrix's largest singular value.
         weight_decay: decoupled: each step first scales the weights by 1 - lr * weight_decay.
+        normalize: instead, each step first scales a weight to a norm of sqrt(O), rows of length 1 in the root mean
+            square, so that lr is the share of the weight that a step renews. Only for layers whose outputs are
+            normed, which the length of their weight does not matter to.
         momentum: share of the last direction that is kept.
         nesterov: look ahead along the momentum.
         iterations: of the orthogonalisation; few are enough.
@@ -32,6 +35,7 @@ class Muon(torch.optim.Optimizer):
         *,
         lr: float,
         weight_decay: float = 0.0,
+        normalize: bool = False,
         momentum: float = 0.9,
         nesterov: bool = True,
         iterations: int = 3,
@@ -39,6 +43,7 @@ class Muon(torch.optim.Optimizer):
         defaults = {
             "lr": lr,
             "weight_decay": weight_decay,
+            "normalize": normalize,
             "momentum": momentum,
             "nesterov": nesterov,
             "iterations": iterations,
@@ -62,7 +67,7 @@ class Muon(torch.optim.Optimizer):
                 matrix = direction.flatten(1)
                 rows, columns = matrix.shape
                 update = orthogonal(matrix, group["iterations"]).view_as(direction).to(p.dtype)
-                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.mul_(rows**0.5 / p.norm() if group["normalize"] else 1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 
 

@@ -104,6 +104,7 @@ def _muon(weights: Sequence[nn.Parameter], config: OptimizerConfig) -> torch.opt
         weights,
         lr=config.lr,
         weight_decay=config.weight_decay,
+        normalize=bool(config.normalize),
         momentum=0.9 if config.momentum is None else config.momentum,
         nesterov=True if config.nesterov is None else config.nesterov,
     )

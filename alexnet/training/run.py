@@ -211,7 +211,7 @@ def _check_fit(recipe: Recipe, dataset: Dataset, model: models.ConvNet) -> None:
         if not models.takes_images(model, dataset.in_channels, side):
             raise UserError(
                 f"{recipe.model.name} made for images of {px} px cannot be given images of {side} px: "
-                "drop --train-px, or take a network for any side, as cifar_alexnet is from 8 px on"
+                "drop --train-px, or take a network for any side, as cifar_alexnet is from 9 px on"
             )
     part_size = -(-min(recipe.batch_size, len(dataset.train)) // recipe.accumulate_steps)
     if part_size == 1 and models.has_batch_norm(model):

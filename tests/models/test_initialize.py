@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_weights(init):
 
 
 def test_batch_norms_begin_anew():
-    net = models.cifar_alexnet(image_px=8)
+    net = models.cifar_alexnet(image_px=9)
     fresh = {name: t.clone() for name, t in net.state_dict().items() if "norm" in name}
     with torch.no_grad():
         for t in net.state_dict().values():
@@ -128,7 +128,7 @@ def patches_of(x_NCHW: torch.Tensor, side: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "channels", "filters", "side"),
-    [("tiny_alexnet", 3, 32, 5), ("tiny_alexnet", 1, 32, 5), ("cifar_alexnet", 3, 32, 3), ("lenet", 1, 6, 5)],
+    [("tiny_alexnet", 3, 32, 5), ("tiny_alexnet", 1, 32, 5), ("cifar_alexnet", 3, 24, 2), ("lenet", 1, 6, 5)],
 )
 def test_whitened_filters_answer_alike_and_independently(name, channels, filters, side):
     net = initialized(name, "kaiming", in_channels=channels)
@@ -147,7 +147,7 @@ def test_whitened_filters_answer_alike_and_independently(name, channels, filters
     answers_NH = patches_ND @ w_OD[:half].T
     covariance_HH = answers_NH.T @ answers_NH / len(answers_NH)
     expected_HH = np.diag(variances / (variances + 0.01))  # nearly 1, but for the floor
-    assert expected_HH.diagonal().min() > 0.85
+    assert expected_HH.diagonal().min() > 0.8
     np.testing.assert_allclose(covariance_HH, expected_HH, atol=2e-4)
     with torch.no_grad():  # the layer itself, inside of its border
         answer = conv1(x_NCHW[:1])[0, :, conv1.padding[0], conv1.padding[0]].double().numpy()

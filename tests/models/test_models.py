@@ -16,7 +16,7 @@ from alexnet.models._build import _Flatten
 
 PARAMETERS = {
     "tiny_alexnet": 613_834,
-    "cifar_alexnet": 1_113_866,
+    "cifar_alexnet": 1_674_178,
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,
     "alexnet_owt": 61_100_840,
@@ -24,7 +24,7 @@ PARAMETERS = {
 }
 SMALLEST_PX = {
     "tiny_alexnet": 4,
-    "cifar_alexnet": 8,
+    "cifar_alexnet": 9,
     "alexnet": 67,
     "alexnet_2012": 63,
     "alexnet_owt": 63,
@@ -44,6 +44,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
     "elu": lambda x: torch.where(x > 0, x, torch.exp(x) - 1),
     "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),
+    "gelu": lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2,
 }
 
 each_name = pytest.mark.parametrize("name", models.names())
@@ -140,7 +141,7 @@ def test_inputs_of_the_first_dense_layer():
     assert shapes_only("alexnet_2012").classifier.fc6.in_features == 9_216
     assert shapes_only("tiny_alexnet").classifier.fc4.in_features == 2_048
     assert shapes_only("lenet").classifier.fc3.in_features == 256
-    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 256
+    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 1_024
 
 
 def test_every_parameter_is_learned(small):
@@ -203,7 +204,7 @@ def test_nothing_is_changed_in_place(name):
 
 @each_name
 def test_default_activation(name):
-    kind = nn.Tanh if name == "lenet" else nn.ReLU
+    kind = {"lenet": nn.Tanh, "cifar_alexnet": nn.GELU}.get(name, nn.ReLU)
     layers = [m for path, m in shapes_only(name).named_modules() if path.rpartition(".")[2].startswith("act")]
     assert len(layers) == len(LAYERS[name]) - 1
     assert all(isinstance(m, kind) for m in layers)
@@ -220,11 +221,11 @@ def reference_features(name: str, features: nn.Sequential, x: Tensor, act: Calla
         x = act(conv("conv2", x, padding=1))
         return F.max_pool2d(act(conv("conv3", x, padding=1)), 2, 2)
     if name == "cifar_alexnet":
-        x = act(conv("conv1", x, padding=1))
+        x = act(conv("conv1", x))
         for i in range(2, 6):
             x = plain_norm(conv(f"conv{i}", x, padding=1), features.get_submodule(f"norm{i}"))
-            x = act(x) if i == 4 else F.max_pool2d(act(x), 2, 2)
-        return x.amax((2, 3), keepdim=True)
+            x = act(x if i == 4 else F.max_pool2d(x, 2, 2))
+        return F.adaptive_max_pool2d(x, 2)
     if name == "lenet":
         x = F.max_pool2d(act(conv("conv1", x)), 2, 2)
         return F.max_pool2d(act(conv("conv2", x)), 2, 2)
@@ -281,8 +282,11 @@ def paper_response_norm(a_NCHW: Tensor) -> Tensor:
     return b_NCHW
 
 
-@each_name
-@each_activation
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    # GELU falls before it rises, so that order matters: only the net made for it is defined with pooling first.
+    [(name, act) for name in models.names() for act in ACTIVATIONS if act != "gelu" or name == "cifar_alexnet"],
+)
 def test_activation_after_pooling_equals_activation_before_it(name, activation):
     features = with_numbers(shapes_only(name, image_px=SMALLEST_PX[name], activation=activation).features)
     with_statistics(features).eval()
@@ -309,10 +313,10 @@ def test_dense_layers_against_plain_matrix_products(name, activation):
 
 @each_activation
 def test_dense_layers_with_norms_against_plain_matrix_products(activation):
-    net = with_statistics(with_numbers(shapes_only("cifar_alexnet", image_px=8, activation=activation))).eval()
-    x_NCHW, act, dense = noise(4, 3, 8, 8), ACTIVATIONS[activation], net.classifier
+    net = with_statistics(with_numbers(shapes_only("cifar_alexnet", image_px=9, activation=activation))).eval()
+    x_NCHW, act, dense = noise(4, 3, 9, 9), ACTIVATIONS[activation], net.classifier
     with torch.inference_mode():
-        h = net.features(x_NCHW).reshape(4, 256)
+        h = net.features(x_NCHW).reshape(4, 1_024)
         h = act(plain_norm(h @ dense.fc6.weight.T, dense.norm6))
         h = act(plain_norm(h @ dense.fc7.weight.T, dense.norm7))
         torch.testing.assert_close(net(x_NCHW), h @ dense.fc8.weight.T + dense.fc8.bias, rtol=1e-4, atol=1e-5)
@@ -330,12 +334,12 @@ def test_norms_and_biases_of_the_net_for_cifar():
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_the_net_for_cifar_takes_any_side_from_8_px_on(in_channels):
+def test_the_net_for_cifar_takes_any_side_from_9_px_on(in_channels):
     net = shapes_only("cifar_alexnet", in_channels=in_channels)
-    for px in (8, 9, 15, 24, 31, 32, 33, 64, 224):
+    for px in (9, 10, 15, 24, 31, 32, 33, 64, 224):
         assert models.takes_images(net, in_channels, px)
         assert net(torch.empty(2, in_channels, px, px, device="meta")).shape == (2, 10)
-    assert not models.takes_images(net, in_channels, 7)
+    assert not models.takes_images(net, in_channels, 8)
 
 
 def test_which_networks_take_another_side():
@@ -473,6 +477,6 @@ def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(UserError, match="lenet takes no option depth, width"):
         models.create("lenet", width=3, depth=2)
     with pytest.raises(
-        UserError, match=r"unknown activation 'gelu': choose one of relu, tanh, sigmoid, elu, leaky_relu"
+        UserError, match=r"unknown activation 'swish': choose one of relu, tanh, sigmoid, elu, leaky_relu"
     ):
-        models.create("lenet", activation="gelu")
+        models.create("lenet", activation="swish")

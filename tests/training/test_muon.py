@@ -85,6 +85,7 @@ OPTIONS = [
     {"momentum": 0.0},
     {"momentum": 0.6, "weight_decay": 0.3},
     {"momentum": 0.6, "nesterov": False, "weight_decay": 0.3},
+    {"weight_decay": 0.3, "normalize": True},
 ]
 
 
@@ -109,7 +110,8 @@ def after_steps(
         velocity = how["momentum"] * velocity + g.double().numpy()
         direction = g.double().numpy() + how["momentum"] * velocity if how["nesterov"] else velocity
         update = polar(direction.reshape(rows, columns)).reshape(shape)
-        w = w - lr * how["weight_decay"] * w - lr * np.sqrt(max(1, rows / columns)) * update
+        kept = np.sqrt(rows) / np.linalg.norm(w) if how.get("normalize") else 1 - lr * how["weight_decay"]
+        w = kept * w - lr * np.sqrt(max(1, rows / columns)) * update
     assert p.is_contiguous(memory_format=layout if len(shape) == 4 else torch.contiguous_format)
     return p.detach().double().numpy(), w
 

@@ -173,7 +173,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch norm, smaller images first, in parts": {
         "model": ModelConfig(name="cifar_alexnet", dropout=0.3),
         "augment": VARIED,
-        "train_px": (8, 12, 16),
+        "train_px": (9, 12, 16),
         "accumulate_steps": 3,
     },
 }

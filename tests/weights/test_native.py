@@ -51,14 +51,14 @@ def test_round_trip_is_exact_to_the_bit(saved, lenet):
 
 def test_statistics_of_batch_norm_are_kept_to_the_bit(tmp_path):
     torch.manual_seed(0)
-    net = models.cifar_alexnet(num_classes=3, image_px=8)
+    net = models.cifar_alexnet(num_classes=3, image_px=9)
     for _ in range(3):
-        net(torch.rand(4, 3, 8, 8))  # in train mode, so that the norms see something
+        net(torch.rand(4, 3, 9, 9))  # in train mode, so that the norms see something
     card = replace(
         LENET_CARD,
         model="cifar_alexnet",
-        options={"num_classes": 3, "image_px": 8},
-        preprocessing=Preprocessing(image_px=8, in_channels=3, mean=(0.5,) * 3, std=(0.2,) * 3),
+        options={"num_classes": 3, "image_px": 9},
+        preprocessing=Preprocessing(image_px=9, in_channels=3, mean=(0.5,) * 3, std=(0.2,) * 3),
     )
     net.to(memory_format=torch.channels_last)
     save(tmp_path / "net.safetensors", net, card)
@@ -69,7 +69,7 @@ def test_statistics_of_batch_norm_are_kept_to_the_bit(tmp_path):
         assert torch.equal(state[name], tensor), name
     assert state["features.norm2.num_batches_tracked"] == 3
     assert state["features.norm2.running_mean"].abs().min() > 0
-    x_NCHW = torch.rand(5, 3, 8, 8)
+    x_NCHW = torch.rand(5, 3, 9, 9)
     loaded.to(memory_format=torch.channels_last)
     assert torch.equal(loaded(x_NCHW), net.eval()(x_NCHW))
     loaded.train()(x_NCHW)
