@@ -99,7 +99,7 @@ class AugmentConfig:
     distribution of this parameter (Zhang 2018: 0.2); 0: none."""
     cutmix: float = 0.0
     """Instead put a rectangle of the neighbour into each image, its share drawn likewise (Yun 2019: 1); with mixup
-    also set, a batch takes one of the two by chance; 0: none."""
+    also set, each image takes one of the two by chance; 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
 

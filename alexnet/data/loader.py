@@ -113,7 +113,7 @@ def balanced_order(labels_N: Tensor, generator: torch.Generator) -> Tensor:
     for positions, n in zip(members, wanted.tolist(), strict=True):
         rounds = -(-n // len(positions))
         shuffled = [positions[torch.randperm(len(positions), generator=generator)] for _ in range(rounds)]
-        chosen.append(torch.cat(shuffled)[:n] if shuffled else positions[:0])
+        chosen.append(torch.cat(shuffled)[:n])
     return torch.cat(chosen)[torch.randperm(N, generator=generator)]
 
 
