@@ -1,4 +1,4 @@
-"""What users' folders hold that cannot be trained on: each is named, and no half-written run or cache stays behind."""
+"""What folders hold that cannot be trained on: each is named, and no half-written run or cache stays behind."""
 
 from __future__ import annotations
 
