@@ -7,8 +7,8 @@ TINY is a folder of train/CLASS/* and val/CLASS/*, 64 px; CIFAR that of CIFAR-10
 
 - `variation`: TinyAlexNet without variation, with random crops, with flips, with both, and with shifts of colour too;
 - `best`: CifarAlexNet by Muon, with all that helps;
-- `finetune`: TinyAlexNet trained on CIFAR-10, then on 20, 100 and 500 images a class at 32 px: all layers, or the dense
-  ones alone, beside training from scratch for as many epochs.
+- `finetune`: TinyAlexNet trained on CIFAR-10, then on 20, 100 and 500 images a class at 32 px: all layers, or the
+  dense ones alone, beside training from scratch for as many epochs.
 
 Each run is an ordinary run folder under --work; finished ones are kept, so a stopped command goes on. The images of a
 class are drawn anew for each seed. The val/ images are the test split, opened once a run; with --held-out they stay
@@ -193,9 +193,9 @@ def collect(part: str, jobs: Sequence[Job], work: Path) -> dict[str, Any]:
 def table() -> str:
     """The tables of all results that are there."""
     blocks = []
-    for part, title in (("best", "network"), ("variation", "variation"), ("cifar10", None), ("finetune", "learns")):
+    for part, title in (("best", "network"), ("variation", "variation"), ("finetune", "learns")):
         path = HERE / "results" / f"tiny_imagenet-{part}.json"
-        if title is None or not path.is_file():
+        if not path.is_file():
             continue
         arms = json.loads(path.read_text())["arms"]
         rows = [f"| {title} | images a class | epochs | test top-1 | seeds |", "|---|---|---|---|---|"]
@@ -212,7 +212,8 @@ def table() -> str:
     return "\n\n".join(blocks)
 
 
-def main() -> None:
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command's arguments, checked, with the folder for runs made."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of Tiny ImageNet's 20 classes")
     parser.add_argument("--cifar10", default="cifar10", help="folder of CIFAR-10, or the name")
@@ -225,30 +226,34 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of every run, to try the command; nothing is written then")
     parser.add_argument("--held-out", action="store_true", help="leave the test split closed")
     parser.add_argument("--table", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if given.table:
-        page = HERE / "RESULTS.md"
-        block = "\n".join([BEGIN, table(), END])
-        page.write_text(
-            re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: block, page.read_text(), flags=re.S)
-        )
-        return
+        return given
     if given.data is None or not (given.data / "train").is_dir():
         sys.exit("name the folder of Tiny ImageNet's 20 classes, with train/ and val/ in it: --data TINY")
     given.threads = given.threads or max(1, (os.cpu_count() or 1) // given.processes)
     given.work.mkdir(parents=True, exist_ok=True)
     given.work = given.work.resolve()
+    return given
+
+
+def main() -> None:
+    given = parse_arguments()
+    if given.table:
+        page = HERE / "RESULTS.md"
+        block = "\n".join([BEGIN, table(), END])
+        pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+        page.write_text(re.sub(pattern, lambda _: block, page.read_text(), flags=re.DOTALL))
+        return
     jobs = [job for part in given.parts for seed in given.seeds for job in _JOBS[part](seed)]
     run_all(jobs, given)
     if given.held_out or given.epochs is not None:
         return
     for part in dict.fromkeys(job.part for job in jobs):
         result = collect(part, [job for job in jobs if job.part == part], given.work)
-        arguments = {
-            key: str(value) for key, value in vars(given).items() if key in ("device", "processes", "threads")
-        }
         command = "python benchmarks/tiny_imagenet.py --data TINY --cifar10 CIFAR"
-        write_json(HERE / "results" / f"tiny_imagenet-{part}.json", {"command": command, **arguments, **result})
+        how = {"command": command, "device": given.device, "processes": given.processes}
+        write_json(HERE / "results" / f"tiny_imagenet-{part}.json", {**how, **result})
     print(table())
 
 
