@@ -228,7 +228,8 @@ class Recipe:
     name: tyro.conf.Suppress[str]
     """Name of the recipe this one derives from."""
     data: str = "cifar10"
-    """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders."""
+    """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits, hf:owner/name) or a folder of
+    class folders."""
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 128
