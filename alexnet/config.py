@@ -121,7 +121,7 @@ class AugmentConfig:
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
     "adamw": {"betas"},
-    "muon": {"momentum", "nesterov", "other_lr", "normalize"},
+    "muon": {"momentum", "nesterov", "normalize", "other_lr", "other_weight_decay"},
 }
 _SCHEDULE_FIELDS: dict[str, set[str]] = {
     "constant": {"warmup_epochs"},
@@ -160,6 +160,8 @@ class OptimizerConfig:
     root mean square, for networks whose hidden layers are all normed; None: no."""
     weight_decay: float = 5e-4
     """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
+    other_weight_decay: float | None = None
+    """muon: L2 penalty of what sgd does; None: weight_decay."""
     decay_biases: bool = False
     """Also decay biases, as MXNet Gluon does."""
     momentum: float | None = None
@@ -181,6 +183,10 @@ class OptimizerConfig:
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
         _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
+        _require(
+            self.other_weight_decay is None or self.other_weight_decay >= 0,
+            f"optimizer.other_weight_decay cannot be negative: {self.other_weight_decay}",
+        )
         _require(
             self.betas is None or all(0 <= beta < 1 for beta in self.betas),
             f"optimizer.betas must lie in [0, 1), not {self.betas}",

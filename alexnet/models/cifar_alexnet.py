@@ -13,7 +13,7 @@ from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_s
         native_px=32,
         native_channels=3,
         native_classes=10,
-        parameters=1_674_178,
+        parameters=2_837_954,
         lr=0.05,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
@@ -57,12 +57,12 @@ def cifar_alexnet(
             ("pool3", nn.MaxPool2d(kernel_size=2, stride=2)),
             ("norm3", nn.BatchNorm2d(256)),
             ("act3", activation_layer(activation)),
-            ("conv4", _conv(256, 256)),
-            ("norm4", nn.BatchNorm2d(256)),
+            ("conv4", _conv(256, 384)),
+            ("norm4", nn.BatchNorm2d(384)),
             ("act4", activation_layer(activation)),
-            ("conv5", _conv(256, 256)),
+            ("conv5", _conv(384, 384)),
             ("pool5", nn.MaxPool2d(kernel_size=2, stride=2)),
-            ("norm5", nn.BatchNorm2d(256)),
+            ("norm5", nn.BatchNorm2d(384)),
             ("act5", activation_layer(activation)),
             ("maxpool", nn.AdaptiveMaxPool2d(2)),
         ]
@@ -70,7 +70,7 @@ def cifar_alexnet(
     check_size("cifar_alexnet", features, image_px)
     classifier = named(
         [
-            ("fc6", nn.Linear(256 * 2 * 2, 256, bias=False)),
+            ("fc6", nn.Linear(384 * 2 * 2, 256, bias=False)),
             ("norm6", nn.BatchNorm1d(256)),
             ("act6", activation_layer(activation)),
             ("drop6", nn.Dropout(dropout)),
