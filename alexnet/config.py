@@ -27,6 +27,9 @@ MiddleLayer = Literal["conv2", "conv3", "conv4", "conv5"]
 OptimizerName = Literal["sgd", "adamw", "muon"]
 Flip = Literal["none", "random", "alternating"]
 CropBorder = Literal["black", "reflect"]
+ColorSource = Literal["train", "imagenet"]
+Freeze = Literal["none", "features", "body"]
+Balance = Literal["none", "sampling", "weights"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -105,6 +108,17 @@ class AugmentConfig:
     cutout_px: int = 0
     """Side of a square, centred anywhere in the image, that is set to the mean colour (DeVries 2017), or to black
     where pixels are not normalised; 0: none."""
+    pca_color: float = 0.0
+    """Shift the colour of each image along the principal components of the pixels' colours, by their variance times a
+    draw of this deviation, anew at every use (Krizhevsky 2012, section 4.1: 0.1); 0: none."""
+    pca_color_of: ColorSource = "train"
+    """Whose components: the training split's own, or ImageNet's as they were published."""
+    mixup: float = 0.0
+    """Blend each image and its label with those of its neighbour in the batch, by a share drawn from a beta
+    distribution of this parameter (Zhang 2018: 0.2); 0: none."""
+    cutmix: float = 0.0
+    """Instead put a rectangle of the neighbour into each image, its share drawn likewise (Yun 2019: 1); with mixup
+    also set, each image takes one of the two by chance; 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
 
@@ -115,12 +129,18 @@ class AugmentConfig:
             self.crop_padding_px > 0 or self.crop_border == "black",
             "augment.crop_border is not used without a border: set augment.crop_padding_px above 0",
         )
+        for name in ("pca_color", "mixup", "cutmix"):
+            _require(getattr(self, name) >= 0, f"augment.{name} cannot be negative; 0: none")
+        _require(
+            self.pca_color > 0 or self.pca_color_of == "train",
+            "augment.pca_color_of is not used without a shift of colours: set augment.pca_color above 0",
+        )
 
 
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
     "adamw": {"betas"},
-    "muon": {"momentum", "nesterov", "other_lr", "normalize"},
+    "muon": {"momentum", "nesterov", "normalize", "other_lr", "other_weight_decay"},
 }
 _SCHEDULE_FIELDS: dict[str, set[str]] = {
     "constant": {"warmup_epochs"},
@@ -159,6 +179,8 @@ class OptimizerConfig:
     root mean square, for networks whose hidden layers are all normed; None: no."""
     weight_decay: float = 5e-4
     """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
+    other_weight_decay: float | None = None
+    """muon: L2 penalty of what sgd does; None: weight_decay."""
     decay_biases: bool = False
     """Also decay biases, as MXNet Gluon does."""
     momentum: float | None = None
@@ -180,6 +202,10 @@ class OptimizerConfig:
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
         _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
+        _require(
+            self.other_weight_decay is None or self.other_weight_decay >= 0,
+            f"optimizer.other_weight_decay cannot be negative: {self.other_weight_decay}",
+        )
         _require(
             self.betas is None or all(0 <= beta < 1 for beta in self.betas),
             f"optimizer.betas must lie in [0, 1), not {self.betas}",
@@ -227,7 +253,8 @@ class Recipe:
     name: tyro.conf.Suppress[str]
     """Name of the recipe this one derives from."""
     data: str = "cifar10"
-    """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders."""
+    """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits, hf:owner/name) or a folder of
+    class folders."""
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 128
@@ -245,6 +272,9 @@ class Recipe:
     are not held out."""
     image_px: int | None = None
     """Side that images are brought to; None: their own where all share one of at most 64 px, else the network's."""
+    resize_px: int | None = None
+    """Side of the squares that images are brought to, of which training shows random parts of image_px and evaluation
+    the centre (Krizhevsky 2012, sections 2 and 4.1: 256 for 224); None: image_px."""
     train_px: tuple[int, ...] | None = None
     """Sides that training images are shrunk to over the run, each for an equal share of the epochs, e.g. 20 24 32;
     None: image_px throughout. Evaluation is always at image_px."""
@@ -269,6 +299,18 @@ class Recipe:
     """Compile the network (torch.compile): takes a minute first; for GPUs, as CPUs are slower with it."""
     threads: int | None = None
     """Threads on the CPU; None: as many as this process may run on."""
+    init: str | None = None
+    """Trained weights to begin with: torchvision:IMAGENET1K_V1 (for alexnet_owt), a run folder or a file of weights;
+    the last layer begins anew where the classes are others. None: fresh weights, see model.init."""
+    freeze: Freeze = "none"
+    """Layers that keep the weights of init: none, the convolutions (features), or all but the last (body)."""
+    freeze_epochs: int | None = None
+    """Epochs after which the frozen layers learn too; None: never."""
+    layer_decay: float = 1.0
+    """Learning rate of each layer as a share of that of the layer after it, in (0, 1]."""
+    balance: Balance = "none"
+    """For classes of uneven size: show all equally often (sampling), or weigh each image by what its class lacks
+    (weights)."""
     model: ModelConfig = field(default_factory=ModelConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -294,6 +336,11 @@ class Recipe:
             self.train_px is None or 1 <= len(self.train_px) <= self.epochs,
             f"train_px needs one side or more, and no more than epochs ({self.epochs})",
         )
+        _require(self.resize_px is None or self.resize_px >= 1, "resize_px must be 1 or more")
+        _require(
+            self.resize_px is None or self.image_px is None or self.resize_px >= self.image_px,
+            f"resize_px ({self.resize_px}) must be at least image_px ({self.image_px})",
+        )
         largest_px = self.image_px or math.inf
         _require(
             self.train_px is None or all(1 <= px <= largest_px for px in self.train_px),
@@ -310,11 +357,34 @@ class Recipe:
             self.schedule.name != "plateau" or self.val_fraction > 0,
             "the plateau schedule watches the validation error: set val_fraction above 0",
         )
+        _require(0 < self.layer_decay <= 1, f"layer_decay must lie in (0, 1], not {self.layer_decay}")
+        self._check_init()
         warmup_epochs = self.schedule.warmup_epochs
         _require(
             warmup_epochs is None or warmup_epochs <= self.epochs,
             f"schedule.warmup_epochs ({warmup_epochs}) is longer than the run of {self.epochs} epochs",
         )
+
+    def _check_init(self) -> None:
+        """What goes with trained first weights, and what does not."""
+        _require(
+            self.freeze == "none" or self.init is not None,
+            f"freeze {self.freeze} keeps the first weights, which would be random: name trained ones with init",
+        )
+        _require(
+            self.freeze_epochs is None or self.freeze != "none",
+            "freeze_epochs is not used while nothing is frozen: set freeze to features or body",
+        )
+        _require(
+            self.freeze_epochs is None or 1 <= self.freeze_epochs < self.epochs,
+            f"freeze_epochs must lie in 1..{self.epochs - 1}, less than epochs; None: frozen to the end",
+        )
+        if self.init is not None:
+            _require(
+                self.augment.normalize,
+                "pixels are scaled as the weights of init are used to: leave augment.normalize on",
+            )
+            _require(not self.model.whiten, "model.whiten would replace the first layer of init: drop one of the two")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,19 +392,31 @@ class Preprocessing:
     """What turns an image file into a network's input; it travels with the weights.
 
     An image is turned upright (EXIF), brought to `in_channels` channels, resized so that its short side is
-    `image_px`, cut to the centre square, scaled to 0..1, and normalised: `(x - mean) / std` per channel.
+    `square_px`, cut to the centre square and then to that square's centre of `image_px`, scaled to 0..1, and
+    normalised: `(x - mean) / std` per channel.
     """
 
     image_px: int
     in_channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize_px: int | None = None
+    """Side of the square that the network's input is cut from; None: the input's own."""
+
+    @property
+    def square_px(self) -> int:
+        """Side of the square that an image is brought to."""
+        return self.resize_px or self.image_px
 
     def __post_init__(self) -> None:
         _require(self.in_channels in (1, 3), f"images have 1 or 3 channels, not {self.in_channels}")
         _require(
             len(self.mean) == self.in_channels == len(self.std) and min(self.std) > 0,
             f"mean and std need {self.in_channels} values, the latter positive",
+        )
+        _require(
+            self.square_px >= self.image_px,
+            f"resize_px ({self.resize_px}) must be at least image_px ({self.image_px})",
         )
 
 

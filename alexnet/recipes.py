@@ -57,11 +57,20 @@ def tiny_fast() -> Recipe:
 
 
 def tiny_cifar10_best() -> Recipe:
-    """TinyAlexNet trained for longer, about twelve minutes on two cores.
+    """TinyAlexNet as good as it gets in twenty minutes on two cores.
 
     alexnet train tiny_cifar10_best --data cifar10
     """
-    return replace(tiny_cifar10(), name="tiny_cifar10_best", epochs=60)
+    base = tiny_fast()
+    return replace(
+        base,
+        name="tiny_cifar10_best",
+        augment=replace(base.augment, crop_padding_px=4),
+        optimizer=OptimizerConfig(name="muon", lr=0.03, weight_decay=0.1, other_lr=0.1, other_weight_decay=1e-3),
+        schedule=ScheduleConfig(name="one_cycle", warmup_epochs=5.0),
+        ema_decay=0.999,
+        epochs=110,
+    )
 
 
 def cifar_alexnet_fast() -> Recipe:
@@ -69,17 +78,21 @@ def cifar_alexnet_fast() -> Recipe:
 
     alexnet train cifar_alexnet_fast --data cifar10
 
-    Optimiser and augmentation are those of cifar10-airbench (Jordan 2024), but for cutout.
+    Optimiser and augmentation are those of cifar10-airbench (Jordan 2024); the first half of the epochs shows images
+    of 24 px, which cost half as much.
     """
     return Recipe(
         name="cifar_alexnet_fast",
         model=ModelConfig(name="cifar_alexnet", whiten=True),
-        augment=AugmentConfig(crop_padding_px=2, crop_border="reflect", flip="alternating", cutout_px=8),
+        augment=AugmentConfig(crop_padding_px=2, crop_border="reflect", flip="alternating"),
         optimizer=OptimizerConfig(
             name="muon", lr=0.24, other_lr=0.05, momentum=0.6, weight_decay=2e-3, normalize=True
         ),
         schedule=ScheduleConfig(name="one_cycle", warmup_epochs=0.0),
         label_smoothing=0.2,
+        ema_decay=0.99,
+        image_px=32,
+        train_px=(24,) * 7 + (32,) * 6,
         epochs=13,
         batch_size=1000,
         val_fraction=0.0,
@@ -179,6 +192,29 @@ def lenet_cifar10() -> Recipe:
     return replace(base, name="lenet_cifar10", model=ModelConfig(name="lenet"))
 
 
+def finetune() -> Recipe:
+    """A trained network on a folder of photographs: few of them are enough, as its layers know images already.
+
+    alexnet train finetune --data FOLDER --model.name alexnet_owt --init torchvision:IMAGENET1K_V1 --freeze features
+
+    The last layers learn fastest. --init also takes a run folder or a file of weights, of the network --model.name.
+    """
+    return Recipe(
+        name="finetune",
+        data="photos",
+        init="torchvision:IMAGENET1K_V1",
+        layer_decay=0.7,
+        model=ModelConfig(name="alexnet_owt"),
+        augment=AugmentConfig(flip="random"),
+        optimizer=OptimizerConfig(name="sgd", lr=0.01, weight_decay=5e-4),
+        schedule=ScheduleConfig(name="cosine", warmup_epochs=1),
+        grad_clip_norm=1.0,
+        epochs=20,
+        batch_size=32,
+        val_fraction=0.1,
+    )
+
+
 _RECIPES: dict[str, Callable[[], Recipe]] = {
     make.__name__: make
     for make in (
@@ -192,6 +228,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
         tutorial_tiny_momentum,
         lenet_fashion,
         lenet_cifar10,
+        finetune,
     )
 }
 DEFAULT = "tiny_cifar10"

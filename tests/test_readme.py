@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torchvision
 from PIL import Image
 
 from alexnet import cli
+from alexnet.weights import initial
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +68,19 @@ def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return desk
 
 
+@pytest.fixture
+def published_weights(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of torchvision's layout where its published weights would be kept, under its own check sum."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    kept = tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(desk / kept.name)
+    entry = initial._PUBLISHED["IMAGENET1K_V1"]
+    monkeypatch.setitem(
+        initial._PUBLISHED, "IMAGENET1K_V1", replace(entry, sha256_begins=initial.sha256_of(kept)[:8])
+    )
+
+
 @pytest.mark.parametrize("command", commands())
 def test_command(command: str, at_desk: Path, request: pytest.FixtureRequest) -> None:
     words = shlex.split(command, comments=True)[1:]
@@ -73,6 +88,8 @@ def test_command(command: str, at_desk: Path, request: pytest.FixtureRequest) ->
         (at_desk / "TinyAlex.params").write_bytes(
             (request.getfixturevalue("test_data") / "TinyAlex.params").read_bytes()
         )
+    if "torchvision:IMAGENET1K_V1" in words:
+        request.getfixturevalue("published_weights")
     with pytest.raises(SystemExit) as left:
         cli.main(words)
     assert left.value.code == 0

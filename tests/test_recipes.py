@@ -30,6 +30,7 @@ NAMES = {
     "tiny_fast",
     "lenet_fashion",
     "lenet_cifar10",
+    "finetune",
 }
 
 
@@ -122,6 +123,18 @@ CHANGES: dict[str, dict[str, Any]] = {
     "more variation": {
         "augment": AugmentConfig(crop_padding_px=3, crop_border="reflect", flip="alternating", cutout_px=12)
     },
+    "larger images cut": {"image_px": 48, "resize_px": 56},
+    "colours shifted": {"augment": AugmentConfig(pca_color=0.1, pca_color_of="imagenet")},
+    "images mixed": {"augment": AugmentConfig(mixup=0.25, cutmix=0.75)},
+    "trained weights": {
+        "init": "some run/model.safetensors",
+        "freeze": "body",
+        "freeze_epochs": 2,
+        "epochs": 4,
+        "model": ModelConfig(name="tiny_alexnet"),
+        "augment": AugmentConfig(flip="random"),
+    },
+    "layers and classes": {"layer_decay": 0.625, "balance": "sampling"},
     "smaller images first": {"train_px": (20, 24, 32)},
     "one smaller size": {"train_px": (24,)},
     "the test split stays closed": {"open_test": False, "val_fraction": 0.25},

@@ -35,6 +35,7 @@ _AnyBaseline: Any = tyro.extras.subcommand_type_from_defaults(
     prefix_names=False,
 )
 _OptionalPath = Annotated[Path | None, arg(metavar="PATH")]
+_Streaming = Literal["auto", "always", "never"]
 
 
 @app.command
@@ -45,6 +46,7 @@ def train(
     out: _OptionalPath = None,
     resume: _OptionalPath = None,
     overwrite: bool = False,
+    stream: _Streaming = "auto",
     track: bool = False,
 ) -> int:
     """Train a network and write its run folder: alexnet train [RECIPE] --data SRC.
@@ -57,6 +59,8 @@ def train(
         out: Run folder to write; default: runs/<recipe>-<time>.
         resume: Continue this interrupted run; everything else comes from it.
         overwrite: Replace an earlier run in --out.
+        stream: Read images from disk while training: always, never, or where memory would be short (auto). The result
+            is the same.
         track: Also write TensorBoard scalars into the run folder (needs the extra alexnet[track]).
     """
     from alexnet import training
@@ -64,11 +68,11 @@ def train(
 
     observer = observe(track=track)
     if resume is not None:
-        if recipe != recipes.get(recipes.DEFAULT) or root or out or overwrite:
+        if recipe != recipes.get(recipes.DEFAULT) or root or out or overwrite or stream != "auto":
             raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
         folder = training.resume(resume, observer=observer)
     else:
-        folder = training.train(recipe, root=root, out=out, overwrite=overwrite, observer=observer)
+        folder = training.train(recipe, root=root, out=out, overwrite=overwrite, stream=stream, observer=observer)
     show.result(training.RunFolder(folder))
     return _OK
 
@@ -108,6 +112,7 @@ def evaluate(
     root: _OptionalPath = None,
     split: Literal["test", "val", "train"] = "test",
     views: int = 1,
+    stream: _Streaming = "auto",
     device: str = "auto",
     precision: Precision = "fp32",
     json: bool = False,
@@ -120,6 +125,7 @@ def evaluate(
         root: Folder with the source's files, where they are not in the default place.
         split: Images to measure on.
         views: Views averaged for each image: 1; 2 (and mirrored); 10 (four corners and centre, and mirrored).
+        stream: Read images from disk one after the other: always, never, or where memory would be short (auto).
         device: auto, cpu, cuda, cuda:N or mps.
         precision: Numbers to compute in; fp32 gives the same figures everywhere.
         json: Print one JSON object on standard output and nothing else.
@@ -129,7 +135,7 @@ def evaluate(
 
     check_views(views)
     classifier = load(model, device=device, precision=precision)
-    evaluation = classifier.evaluate(data, root=root, split=split, views=views)
+    evaluation = classifier.evaluate(data, root=root, split=split, views=views, stream=stream)
     if json:
         show.json_object(evaluation.to_json())
     else:
@@ -207,6 +213,7 @@ def convert(
     activation: Activation | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    resize_px: int | None = None,
     overwrite: bool = False,
 ) -> int:
     """Turn foreign weights (MXNet .params, torchvision's AlexNet .pth) into a .safetensors file of ours.
@@ -222,6 +229,8 @@ def convert(
         mean: Channel means, pixels in 0..1, that inputs were freed of; default: 0 for MXNet's files (the tutorial
             scales to 0..1 and no more), ImageNet's for torchvision's.
         std: Channel deviations that inputs were divided by, likewise.
+        resize_px: Side that images are brought to before the centre is cut out for the network, for example 256;
+            default: the network's own.
         overwrite: Replace an existing file.
     """
     from alexnet import weights
@@ -231,7 +240,8 @@ def convert(
     if dst.exists() and not overwrite:
         raise UserError(f"{dst} exists: name another file, or pass --overwrite")
     options = {} if activation is None else {"activation": activation}
-    network, card = weights.convert(src, model, _class_names(classes), options=options, mean=mean, std=std)
+    how: Any = {"mean": mean, "std": std, "resize_px": resize_px}
+    network, card = weights.convert(src, model, _class_names(classes), options=options, **how)
     weights.save(dst, network, card)
     show.line(f"{dst}: {model}, {len(card.class_names)} classes, {card.preprocessing.image_px} px")
     return _OK

@@ -12,7 +12,8 @@ from alexnet.config import UserError
 from alexnet.data import decode, shards, sources
 from alexnet.data import folder as folders
 from alexnet.data.folder import in_threads
-from alexnet.data.source import BadFile, OnProgress, Wanted
+from alexnet.data.hub import is_hub
+from alexnet.data.source import BadFile, OnProgress, Source, Wanted
 from alexnet.data.streamed import StreamedImages
 
 _SAMPLED_FILES = 200
@@ -43,6 +44,8 @@ def check(
     Raises:
         UserError: there is no such source here.
     """
+    if is_hub(source):
+        return _check_streams(sources.find(source, root), [], on_progress)
     path = _as_folder(source, root)
     if path is None:
         return _check_arrays(source, root)
@@ -62,6 +65,8 @@ def describe(source: sources.FileName, *, root: sources.FileName | None = None) 
     Raises:
         UserError: `source` is neither a name nor a folder.
     """
+    if is_hub(source):
+        return {"source": str(source), "available": True, **_describe_streams(sources.find(source, root))}
     path = _as_folder(source, root)
     if path is not None:
         described = _describe_shards(path) if shards.has_shards(path) else _describe_folder(folders.scan(path))
@@ -123,7 +128,11 @@ def _check_folder(folder: folders.Folder, on_progress: OnProgress | None) -> Che
 def _check_shards(path: Path, on_progress: OnProgress | None) -> CheckReport:
     """Compare each shard with its check sum, if the manifest has one, and decode every image."""
     bad = [BadFile(str(path / file), reason) for file, reason in shards.find_changed(path)]
-    source = shards.open_shards(path)
+    return _check_streams(shards.open_shards(path), bad, on_progress)
+
+
+def _check_streams(source: Source, bad: list[BadFile], on_progress: OnProgress | None) -> CheckReport:
+    """Decode every image; what was found bad before comes first."""
     images: dict[str, int] = {}
     for split in source.splits:
         streamed = shards.stream(source, split)
@@ -149,13 +158,16 @@ def _find_bad(images: StreamedImages, on_progress: OnProgress | None) -> list[Ba
 
 def _describe_shards(path: Path) -> dict[str, Any]:
     source = shards.open_shards(path)
+    return {**_describe_streams(source), "shards": source.origin["shards"]}
+
+
+def _describe_streams(source: Source) -> dict[str, Any]:
     labels = {split: shards.stream(source, split).labels_N.tolist() for split in source.splits}
     return {
-        "path": str(path),
+        "path": source.origin["path"],
         "split": source.origin["split"],
         "classes": list(source.class_names),
         "images": source.origin["files"],
-        "shards": source.origin["shards"],
         "images_per_class": {split: _per_class(source.class_names, found) for split, found in labels.items()},
         "ignored_files": 0,
     }

@@ -37,8 +37,8 @@ def load(
     The test split is opened when it is first asked for. In memory or streamed, the images are the same.
 
     Args:
-        source: `cifar10`, `cifar100`, `fashion_mnist`, `mnist`, `digits`, or the path of a folder of images
-            (`train/CLASS/*` with `test/` or `val/`, or just `CLASS/*`).
+        source: `cifar10`, `cifar100`, `fashion_mnist`, `mnist`, `digits`, `hf:OWNER/NAME`, or the path of a folder of
+            images (`train/CLASS/*` with `test/` or `val/`, or just `CLASS/*`).
         root: for a name: where its files are, or are downloaded to; None: `$ALEXNET_DATA`, else
             `~/.cache/alexnet/data`. For a folder: what a relative path starts from.
         image_px: side of the network's input; None: the images' own, if all training images are square and

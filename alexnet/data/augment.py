@@ -88,6 +88,37 @@ def cutout(x_NCHW: Tensor, middle_row_N: Tensor, middle_column_N: Tensor, cutout
     return x_NCHW.masked_fill_(hidden_NHW[:, None], 0)
 
 
+def mix(
+    x_NCHW: Tensor, y_N: Tensor, classes: int, share_N: Tensor, is_cut_N: Tensor, middle_2N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mix each image and its label with those of the image before it; the first with the last.
+
+    Args:
+        x_NCHW: images, two or more of which make a difference.
+        y_N: labels.
+        classes: K.
+        share_N: in 0..1, what stays of each image: of every pixel (Zhang 2018), or of its area (Yun 2019).
+        is_cut_N: whether the other's part is a rectangle of it, which may hang over the edge.
+        middle_2N: row and column of the rectangle's middle, in 0..1 of the image's side.
+
+    Returns:
+        The images, and the labels' shares [N, K]: of a rectangle, the area it really covers.
+    """
+    H, W = x_NCHW.shape[2:]
+    cut_share_N = (1 - share_N).sqrt()
+    inside_NHW = _covered(H, middle_2N[0], cut_share_N)[:, :, None] & _covered(W, middle_2N[1], cut_share_N)[:, None]
+    kept_NHW = torch.where(is_cut_N[:, None, None], (~inside_NHW).float(), share_N[:, None, None])
+    mixed_NCHW = torch.lerp(x_NCHW.roll(1, 0), x_NCHW, kept_NHW[:, None].to(x_NCHW.dtype))
+    one_hot_NK = F.one_hot(y_N, classes).float()
+    return mixed_NCHW, torch.lerp(one_hot_NK.roll(1, 0), one_hot_NK, kept_NHW.mean((1, 2))[:, None])
+
+
+def _covered(side: int, middle_N: Tensor, share_N: Tensor) -> Tensor:
+    """Bool [N, side]: the pixels whose centres lie within `share_N` of the side around each middle."""
+    centres = (torch.arange(side, device=middle_N.device) + 0.5) / side
+    return (centres - middle_N[:, None]).abs() < share_N[:, None] / 2
+
+
 def _within(side: int, middle_N: Tensor, length: int) -> Tensor:
     """Bool [N, side], true at `length` places around each middle."""
     first_N1 = (middle_N - length // 2)[:, None]
@@ -106,11 +137,16 @@ class Normalizer:
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
         self._dtype = dtype
 
-    def __call__(self, x_NHWC: Tensor) -> Tensor:
-        """Scale `x_NHWC` to 0..1, subtract the mean and divide by the deviation, channel by channel."""
+    def __call__(self, x_NHWC: Tensor, offset_NC: Tensor | None = None) -> Tensor:
+        """Scale `x_NHWC` to 0..1, subtract the mean and divide by the deviation, channel by channel.
+
+        Where `offset_NC` is given, it is added to each image's pixels in 0..1; they are not clipped.
+        """
         W = x_NHWC.shape[2]
         if W not in self._rows:  # one multiply-add over whole rows, which repeat the channels' factors W times
             self._rows[W] = self._scale_C.repeat(W), self._shift_C.repeat(W)
         scale, shift = self._rows[W]
+        if offset_NC is not None:
+            shift = shift + (255 * self._scale_C * offset_NC).repeat(1, W)[:, None]  # [N, 1, W * C]
         scaled = torch.addcmul(shift, x_NHWC.flatten(2), scale).to(self._dtype)  # [N, H, W * C]
         return scaled.view(x_NHWC.shape).permute(0, 3, 1, 2)

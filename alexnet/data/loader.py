@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from alexnet.config import AugmentConfig, Preprocessing, UserError
-from alexnet.data.augment import Normalizer, crop_places, cutout, cutout_places, flip, random_crop, shrink
+from alexnet.data.augment import Normalizer, crop_places, cutout, cutout_places, flip, mix, random_crop, shrink
+from alexnet.data.color import ColorComponents
 from alexnet.data.dataset import Images
 
 
@@ -32,6 +34,24 @@ class EpochPlan:
     """Row and column of each hidden square's middle, in 0..1 of the image's side."""
     train_px: int | None
     """Side that images are shrunk to; None: they stay."""
+    shift_NC: Tensor | None = None
+    """What is added to each image's channels, pixels in 0..1."""
+    mixing: Mixing | None = None
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How each image is mixed with the one before it in its batch; see `augment.mix`."""
+
+    share_N: Tensor
+    is_cut_N: Tensor
+    middle_2N: Tensor
+
+    def __call__(self, x_NCHW: Tensor, y_N: Tensor, classes: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Mixed images and shares of labels [N, K] of the batch at `start` to `stop` of the plan's order."""
+        part = slice(start, stop)
+        drawn = (t[..., part].to(x_NCHW.device) for t in (self.share_N, self.is_cut_N, self.middle_2N))
+        return mix(x_NCHW, y_N, classes, *drawn)
 
 
 def draw_plan(
@@ -42,13 +62,29 @@ def draw_plan(
     epoch: int,
     device: torch.device,
     train_px: int | None = None,
+    colors: ColorComponents | None = None,
+    balanced_N: Tensor | None = None,
 ) -> EpochPlan:
-    """Draw the order and the variation of one epoch; `places` as `augment.crop_places` counts them."""
+    """Draw the order and the variation of one epoch.
+
+    Args:
+        n_images: how many the split has.
+        augment: the kinds of variation.
+        places: as `augment.crop_places` counts them.
+        seed: the run's.
+        epoch: finished epochs.
+        device: where the plan is kept.
+        train_px: side that images are shrunk to.
+        colors: components along which colours are shifted, where `augment` asks for it.
+        balanced_N: labels, where all classes are to be shown equally often; see `balanced_order`.
+    """
     generator = torch.Generator().manual_seed(seed_for(seed, "epoch", epoch))
     order_N = torch.randperm(n_images, generator=generator)
     corners_2N = torch.randint(places, (2, n_images), generator=generator)
     mirrored_N = torch.rand(n_images, generator=generator) < 0.5
     cutout_2N = torch.rand(2, n_images, generator=generator)
+    if balanced_N is not None:
+        order_N = balanced_order(balanced_N, torch.Generator().manual_seed(seed_for(seed, "balance", epoch)))
     if augment.flip == "alternating":
         first = torch.Generator().manual_seed(seed_for(seed, "flip"))
         mirrored_N = (torch.rand(n_images, generator=first) < 0.5)[order_N] ^ bool(epoch % 2)
@@ -60,7 +96,48 @@ def draw_plan(
         mirrored_N=None if augment.flip == "none" else mirrored_N.to(device),
         cutout_2N=cutout_2N.to(device) if augment.cutout_px else None,
         train_px=train_px,
+        shift_NC=_color_shifts(n_images, colors, augment.pca_color, seed, epoch, device),
+        mixing=_mixing(n_images, augment, seed, epoch),
     )
+
+
+def balanced_order(labels_N: Tensor, generator: torch.Generator) -> Tensor:
+    """Positions of as many images as there are, each class as often as the others (or once more), shuffled.
+
+    Within a class all images are shown equally often (or once more); which of a large class are left out is drawn.
+    """
+    N, members = len(labels_N), [(labels_N == label).nonzero().flatten() for label in torch.unique(labels_N)]
+    wanted = torch.full((len(members),), N // len(members))
+    wanted[torch.randperm(len(members), generator=generator)[: N % len(members)]] += 1
+    chosen = []
+    for positions, n in zip(members, wanted.tolist(), strict=True):
+        rounds = -(-n // len(positions))
+        shuffled = [positions[torch.randperm(len(positions), generator=generator)] for _ in range(rounds)]
+        chosen.append(torch.cat(shuffled)[:n])
+    return torch.cat(chosen)[torch.randperm(N, generator=generator)]
+
+
+def _color_shifts(
+    n_images: int, colors: ColorComponents | None, sigma: float, seed: int, epoch: int, device: torch.device
+) -> Tensor | None:
+    if colors is None:
+        return None
+    generator = torch.Generator().manual_seed(seed_for(seed, "color", epoch))
+    alpha_NC = sigma * torch.randn(n_images, len(colors.eigenvalues), generator=generator)
+    return colors.shifts(alpha_NC).to(device)
+
+
+def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int) -> Mixing | None:
+    if not (augment.mixup or augment.cutmix):
+        return None
+    # RandomState's stream is frozen for good (NEP 19), and torch's beta distribution takes no generator.
+    random = np.random.RandomState(seed_for(seed, "mix", epoch) % 2**32)
+    is_cut_N = torch.from_numpy(random.random_sample(n_images) < 0.5)
+    if not (augment.mixup and augment.cutmix):
+        is_cut_N = torch.full((n_images,), augment.cutmix > 0)
+    blend_N, cut_N = (random.beta(a or 1, a or 1, n_images) for a in (augment.mixup, augment.cutmix))
+    share_N = torch.where(is_cut_N, torch.from_numpy(cut_N), torch.from_numpy(blend_N)).float()
+    return Mixing(share_N, is_cut_N, torch.from_numpy(random.random_sample((2, n_images))).float())
 
 
 class Varying:
@@ -87,7 +164,8 @@ class Varying:
         if plan.train_px is not None and plan.train_px != side:
             side = plan.train_px
             x_NHWC = shrink(x_NHWC, side)
-        x_NCHW = self._normalize(x_NHWC)
+        offset_NC = None if plan.shift_NC is None else plan.shift_NC[part].to(x_NHWC.device, non_blocking=True)
+        x_NCHW = self._normalize(x_NHWC, offset_NC)
         if plan.cutout_2N is not None:
             middles_2N = plan.cutout_2N[:, part].to(x_NHWC.device, non_blocking=True)
             cutout_px = max(round(self._cutout_px * side / self._image_px), 1)
@@ -105,6 +183,8 @@ class Loader:
         device: where batches are made.
         dtype: number type of the batches.
         augment: variation of training images; None: none.
+        colors: components along which `augment` shifts colours.
+        balanced: show all classes equally often.
 
     Raises:
         UserError: a reflected border is as wide as the images.
@@ -117,6 +197,9 @@ class Loader:
         device: torch.device,
         dtype: torch.dtype,
         augment: AugmentConfig | None = None,
+        *,
+        colors: ColorComponents | None = None,
+        balanced: bool = False,
     ) -> None:
         self._pixels_NHWC = images.pixels_NHWC.to(device)
         self._labels_N = images.labels_N.to(device)
@@ -131,13 +214,15 @@ class Loader:
             )
         self._places = crop_places(images.pixels_NHWC.shape[1], self._augment.crop_padding_px, self._image_px)
         self._vary = Varying(preprocessing, device, dtype, self._augment)
+        self._colors, self._balanced_N = colors, images.labels_N.cpu() if balanced else None
 
     def __len__(self) -> int:
         return len(self._labels_N)
 
     def plan(self, seed: int, epoch: int, train_px: int | None = None) -> EpochPlan:
         """Draw the order and the variation of one epoch, whose images are shrunk to `train_px`."""
-        return draw_plan(len(self), self._augment, self._places, seed, epoch, self._device, train_px)
+        how = self._augment, self._places, seed, epoch, self._device
+        return draw_plan(len(self), *how, train_px, self._colors, self._balanced_N)
 
     def batch(self, plan: EpochPlan, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images `start` to `stop` of the plan's order: input [N, C, H, W] and labels [N]."""

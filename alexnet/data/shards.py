@@ -126,7 +126,7 @@ def open_shards(path: Path) -> Source:
     return Source(
         class_names=names,
         in_channels=3,
-        read=lambda split, wanted: _read(_stream(path, found, split, wanted, own_px), wanted),
+        read=lambda split, wanted: read_all(_stream(path, found, split, wanted, own_px), wanted),
         stream=lambda split, wanted: _stream(path, found, split, wanted, own_px),
         splits=tuple(found),
         n_images=sum(len(split.index) for split in found.values()),
@@ -373,8 +373,8 @@ def _stream(
     )
 
 
-def _read(streamed: StreamedImages, wanted: Wanted) -> Images:
-    """All images in memory."""
+def read_all(streamed: StreamedImages, wanted: Wanted) -> Images:
+    """All streamed images in memory, `wanted.on_progress` told."""
     N, px = len(streamed), streamed.image_px
     pixels_NHWC = torch.from_numpy(memory.allocate((N, px, px, streamed.in_channels)))
     done = 0

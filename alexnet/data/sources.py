@@ -15,6 +15,7 @@ from alexnet.data.arrays import fit_array
 from alexnet.data.cifar import open_cifar
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.folder import has_splits, open_folder
+from alexnet.data.hub import is_hub, open_hub
 from alexnet.data.idx import open_idx
 from alexnet.data.shards import has_shards, open_shards
 from alexnet.data.source import Source, Wanted
@@ -66,7 +67,7 @@ def find(source: FileName, root: FileName | None = None, *, may_download: bool =
     """The source of that name, or the folder at that path; a name comes first.
 
     Args:
-        source: a name of `SOURCES`, or the path of a folder.
+        source: a name of `SOURCES`, `hf:owner/name`, or the path of a folder.
         root: for a name: where its files are or shall be; None: `remote.default_root()`. For a folder: what a
             relative path starts from.
         may_download: fetch the files of a name where they are missing.
@@ -74,6 +75,10 @@ def find(source: FileName, root: FileName | None = None, *, may_download: bool =
     Raises:
         UserError: there is neither, or its files cannot be found or used.
     """
+    if is_hub(source):
+        if root is not None:
+            raise UserError(f"{source} is kept by the library datasets, where HF_HOME says: drop --root")
+        return open_hub(os.fspath(source))
     if os.fspath(source) not in SOURCES:
         path = folder_of(source, root)
         return open_shards(path) if has_shards(path) else open_folder(path)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from alexnet.config import AugmentConfig, Preprocessing, UserError
 from alexnet.data.augment import crop_places
+from alexnet.data.color import ColorComponents
 from alexnet.data.dataset import AnyImages, Images
 from alexnet.data.loader import EpochPlan, Loader, Varying, draw_plan
 from alexnet.data.streamed import Cuts, StreamedImages, Waited
@@ -24,6 +25,8 @@ class StreamLoader:
         device: where batches end up.
         dtype: number type of the batches.
         augment: variation of training images; None: none.
+        colors: components along which `augment` shifts colours.
+        balanced: show all classes equally often.
     """
 
     def __init__(
@@ -33,6 +36,9 @@ class StreamLoader:
         device: torch.device,
         dtype: torch.dtype,
         augment: AugmentConfig | None = None,
+        *,
+        colors: ColorComponents | None = None,
+        balanced: bool = False,
     ) -> None:
         self._images = images
         self._augment = augment or AugmentConfig()
@@ -43,6 +49,7 @@ class StreamLoader:
         self._places = crop_places(images.image_px, self._augment.crop_padding_px, self._image_px)
         self._vary = Varying(preprocessing, device, dtype, self._augment)
         self._waited = Waited()
+        self._colors, self._balanced_N = colors, images.labels_N if balanced else None
 
     def __len__(self) -> int:
         return len(self._images)
@@ -54,7 +61,8 @@ class StreamLoader:
 
     def plan(self, seed: int, epoch: int, train_px: int | None = None) -> EpochPlan:
         """Draw the order and the variation of one epoch, whose images are shrunk to `train_px`."""
-        return draw_plan(len(self), self._augment, self._places, seed, epoch, torch.device("cpu"), train_px)
+        how = self._augment, self._places, seed, epoch, torch.device("cpu")
+        return draw_plan(len(self), *how, train_px, self._colors, self._balanced_N)
 
     def batch(self, plan: EpochPlan, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images `start` to `stop` of the plan's order; `batches` does it ahead of time."""
@@ -92,7 +100,10 @@ def open_loader(
     device: torch.device,
     dtype: torch.dtype,
     augment: AugmentConfig | None = None,
+    *,
+    colors: ColorComponents | None = None,
+    balanced: bool = False,
 ) -> Loader | StreamLoader:
     """The loader that fits `images`: both kinds are used alike."""
     kind = Loader if isinstance(images, Images) else StreamLoader
-    return kind(images, preprocessing, device, dtype, augment)  # type: ignore[arg-type]
+    return kind(images, preprocessing, device, dtype, augment, colors=colors, balanced=balanced)  # type: ignore[arg-type]

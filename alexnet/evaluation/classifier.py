@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alexnet import runtime as runtimes
 from alexnet import weights
 from alexnet.config import ModelCard, Precision, UserError
-from alexnet.data import Images, decode_image, fit_image, load_split
+from alexnet.data import Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
 from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities
 from alexnet.evaluation.metrics import Evaluation
@@ -110,8 +110,8 @@ class Classifier:
 
     def _read(self, image: Image) -> NDArray[np.uint8]:
         how = self.card.preprocessing
-        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image), image_px=how.image_px)
-        return fit_image(pixels, how.image_px, how.in_channels)
+        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image), image_px=how.square_px)
+        return fit_image(pixels, how.square_px, how.in_channels)
 
     def _classify(self, images: list[Image], top: int) -> list[Prediction]:
         files = [None if isinstance(image, np.ndarray) else str(image) for image in images]
@@ -134,7 +134,13 @@ class Classifier:
         ]
 
     def evaluate(
-        self, source: str, *, root: FileName | None = None, split: SplitName = "test", views: int = 1
+        self,
+        source: str,
+        *,
+        root: FileName | None = None,
+        split: SplitName = "test",
+        views: int = 1,
+        stream: Streaming = "auto",
     ) -> Evaluation:
         """Metrics over one split of a data set.
 
@@ -143,6 +149,7 @@ class Classifier:
             root: where the source's files are.
             split: test, val or train.
             views: 1, 2 (and mirrored) or 10 (corners and centre, and mirrored).
+            stream: read images from disk when they are needed, as `alexnet.data.load` takes it.
 
         Raises:
             UserError: the data cannot be read, or has classes the network does not know.
@@ -152,9 +159,10 @@ class Classifier:
             source,
             split,
             root=root,
-            image_px=how.image_px,
+            image_px=how.square_px,
             in_channels=how.in_channels,
             val_fraction=recipe.get("val_fraction", 0.1),
+            stream=stream,
         )
         images = align_labels(images, names, self.class_names)
         return evaluate(self.model, images, self.class_names, self.card.preprocessing, self.runtime, views)

@@ -13,7 +13,7 @@ from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_s
         native_px=32,
         native_channels=3,
         native_classes=10,
-        parameters=1_674_178,
+        parameters=2_837_954,
         lr=0.05,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2470, 0.2435, 0.2616),
@@ -60,7 +60,7 @@ def cifar_alexnet(
         ("act1", activation_layer(activation)),
     ]
     # Each max-pool comes before norm and activation, which then cost a quarter.
-    for i, outputs, pooled in ((2, 64, True), (3, 256, True), (4, 256, False), (5, 256, True)):
+    for i, outputs, pooled in ((2, 64, True), (3, 256, True), (4, 384, False), (5, 384, True)):
         left_out = without == f"conv{i}"
         if not left_out:
             outputs = outputs if i == 5 else outputs // part

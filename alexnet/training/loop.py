@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -18,14 +17,16 @@ from torch import Tensor, nn
 
 from alexnet.config import Interrupted, Preprocessing, Recipe, TrainingFailedError
 from alexnet.data import Dataset
+from alexnet.data.color import color_components
 from alexnet.data.loader import seed_for
 from alexnet.data.stream import open_loader
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
-from alexnet.models import has_batch_norm
+from alexnet.models import ConvNet, has_batch_norm
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
+from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
 from alexnet.training.optim import WeightAverage, build_optimizers, lr_scale, set_lr
 
 _FEW_STEPS = 100  # a network that made fewer is not yet stuck
@@ -84,7 +85,7 @@ class Trainer:
         self,
         recipe: Recipe,
         dataset: Dataset,
-        model: nn.Module,
+        model: ConvNet,
         preprocessing: Preprocessing,
         runtime: Runtime,
         folder: RunFolder,
@@ -94,16 +95,30 @@ class Trainer:
         device, dtype = runtime.device, runtime.dtype
         self.model = model.to(memory_format=torch.channels_last).to(device)
         self._network = torch.compile(self.model) if recipe.compile else self.model
-        self.train_loader = open_loader(dataset.train, preprocessing, device, dtype, recipe.augment)
+        self.colors = color_components(dataset.train, recipe.augment)
+        self.train_loader = open_loader(
+            dataset.train,
+            preprocessing,
+            device,
+            dtype,
+            recipe.augment,
+            colors=self.colors,
+            balanced=recipe.balance == "sampling",
+        )
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
         smallest = 2 if has_batch_norm(self.model) else 1
         self.parts = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
         self.steps = len(self.parts)
         self.optimizers = build_optimizers(self.model, recipe.optimizer)
+        if recipe.layer_decay < 1 or recipe.freeze != "none":
+            group_by_layer(self.optimizers, self.model, recipe.layer_decay)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-        self.chance_loss = _chance_loss(dataset.train.labels_N, len(dataset.class_names), recipe.label_smoothing)
+        labels_N, classes = dataset.train.labels_N, len(dataset.class_names)
+        self.class_weights = class_weights(labels_N, classes).to(device) if recipe.balance == "weights" else None
+        seen_N = labels_N if recipe.balance == "none" else torch.unique(labels_N)
+        self.chance_loss = _chance_loss(seen_N, classes, recipe.label_smoothing)
         self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
         self.rows: list[dict[str, Any]] = []
         self.totals = self._no_totals()
@@ -130,6 +145,9 @@ class Trainer:
     def _train_epoch(self, stop: _Stop) -> None:
         recipe, network, loader = self.recipe, self._network, self.train_loader
         self.model.train()
+        if recipe.freeze != "none":
+            set_frozen(self.model, recipe.freeze if self._is_frozen() else "none")
+        self.stepping = [optimizer for optimizer in self.optimizers if _learns(optimizer)]
         plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
         clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
@@ -137,10 +155,15 @@ class Trainer:
 
         while self.step < self.steps:
             set_lr(self.optimizers, lr_scale(recipe, self.epoch + self.step / self.steps, val_errors))
-            for x_NCHW, y_N in islice(batches, len(self.parts[self.step])):
+            for part, (x_NCHW, y_N) in zip(self.parts[self.step], batches, strict=False):
+                target = y_N  # classes [N], or where images are mixed their shares [N, K]
+                if plan.mixing is not None:
+                    x_NCHW, target = plan.mixing(x_NCHW, y_N, len(self.dataset.class_names), *part)
                 with self.runtime.autocast():
                     scores_NK = network(x_NCHW).float()
-                    losses = F.cross_entropy(scores_NK, y_N, reduction="sum", label_smoothing=recipe.label_smoothing)
+                    losses = F.cross_entropy(
+                        scores_NK, target, self.class_weights, reduction="sum", label_smoothing=recipe.label_smoothing
+                    )
                 # Images of the last, short batch weigh what all others do (as by Gluon's trainer.step(batch_size)).
                 self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
                 self._add(losses.detach(), scores_NK.detach(), y_N)
@@ -165,12 +188,17 @@ class Trainer:
         sides, epochs = self.recipe.train_px, self.recipe.epochs
         return sides[self.epoch * len(sides) // epochs] if sides else None
 
+    def _is_frozen(self) -> bool:
+        """Whether the layers that the recipe freezes are so in the epoch under way."""
+        opens = self.recipe.freeze_epochs
+        return opens is None or self.epoch < opens
+
     def _update_weights(self) -> None:
-        for optimizer in self.optimizers:
+        for optimizer in self.stepping:
             self.scaler.unscale_(optimizer)
         if self.recipe.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip_norm)
-        for optimizer in self.optimizers:
+        for optimizer in self.stepping:
             self.scaler.step(optimizer)
             optimizer.zero_grad()
         self.scaler.update()
@@ -305,6 +333,11 @@ class Trainer:
         self.folder.write_metrics(self.rows)
         torch.set_rng_state(state.rng_cpu)
         checkpoint.set_device_rng(self.runtime.device, state.rng_device)
+
+
+def _learns(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether any of its parameters is open to learning."""
+    return any(p.requires_grad for group in optimizer.param_groups for p in group["params"])
 
 
 def _parts(n_images: int, batch_size: int, accumulate_steps: int, smallest: int) -> list[list[tuple[int, int]]]:

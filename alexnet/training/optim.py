@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -67,14 +68,20 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
         # Muon is for the weights of hidden layers; the first and the last layer and biases differ (Jordan 2024).
         weights = [name for name, p in named if p.ndim > 1]
         hidden = set(weights[1:-1])
-        other_lr = config.lr if config.other_lr is None else config.other_lr
-        rest = _sgd([pair for pair in named if pair[0] not in hidden], config, other_lr, momentum=0.9, nesterov=True)
+        rest = _sgd([pair for pair in named if pair[0] not in hidden], _others(config), momentum=0.9, nesterov=True)
         return [_muon([p for name, p in named if name in hidden], config), rest] if hidden else [rest]
     if config.name == "adamw":
         return [_adamw(named, config)]
     momentum = 0.9 if config.momentum is None else config.momentum
     nesterov = momentum > 0 if config.nesterov is None else config.nesterov
-    return [_sgd(named, config, config.lr, momentum, nesterov)]
+    return [_sgd(named, config, momentum, nesterov)]
+
+
+def _others(config: OptimizerConfig) -> OptimizerConfig:
+    """Rate and decay of what muon leaves to sgd."""
+    lr = config.lr if config.other_lr is None else config.other_lr
+    decay = config.weight_decay if config.other_weight_decay is None else config.other_weight_decay
+    return replace(config, lr=lr, weight_decay=decay)
 
 
 def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> list[dict[str, Any]]:
@@ -88,9 +95,9 @@ def _groups(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) 
 
 
 def _sgd(
-    named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, lr: float, momentum: float, nesterov: bool
+    named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, momentum: float, nesterov: bool
 ) -> torch.optim.Optimizer:
-    return _SGD(_groups(named, config), lr=lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
+    return _SGD(_groups(named, config), lr=config.lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
 
 
 def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:

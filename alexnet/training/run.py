@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet import models
+from alexnet import models, weights
 from alexnet import runtime as runtimes
 from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
 from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics, with_train_images
@@ -23,6 +23,7 @@ from alexnet.run_folder import RunFolder, new_run, refuse_to_lose, write_recipe
 from alexnet.training import checkpoint
 from alexnet.training.finish import finish
 from alexnet.training.loop import Observer, Trainer
+from alexnet.weights import InitialWeights
 
 FileName = str | os.PathLike[str]
 _MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "without")
@@ -36,6 +37,7 @@ def train(
     root: FileName | None = None,
     out: FileName | None = None,
     overwrite: bool = False,
+    stream: Streaming = "auto",
     observer: Observer | None = None,
 ) -> Path:
     """Train a network and write its run folder.
@@ -46,6 +48,7 @@ def train(
         root: where the source's files are, where they are not in the default place.
         out: the run folder; None: `runs/<recipe>-<time>` here.
         overwrite: replace an earlier run at `out`.
+        stream: read images from disk while training, as `alexnet.data.load` takes it; the result is the same.
         observer: told of progress.
 
     Returns:
@@ -58,12 +61,15 @@ def train(
     refuse_to_lose(out, overwrite=overwrite)
     runtime = runtimes.start(recipe.device, recipe.precision, recipe.threads)
     recipe = replace(recipe, data=_absolute(data or recipe.data))
+    recipe = recipe if recipe.init is None else replace(recipe, init=weights.find_initial(recipe.init))
     with _watched(observer) as watching:
-        dataset = _load(recipe, root, watching)
-        model, card = _build(recipe, dataset)
+        initial = _read_initial(recipe)
+        dataset = _load(recipe, initial, root, watching, stream)
+        model, card = _build(recipe, dataset, initial)
         folder = new_run(out, recipe, overwrite=overwrite)
         trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
-        write_recipe(folder, _describe(recipe, dataset, card, root, runtimes.environment(runtime)))
+        described = _describe(recipe, dataset, card, root, runtimes.environment(runtime))
+        write_recipe(folder, described | _describe_rest(trainer, initial))
         folder.write_metrics([])
         return _run(trainer, dataset, model, card)
 
@@ -91,13 +97,16 @@ def resume(run: FileName, *, observer: Observer | None = None) -> Path:
     runtime = runtimes.start(began["device"], began["precision"], began["threads"])
     with _watched(observer) as watching:
         streamed = values["data"]["origin"].get("streamed", False)
-        dataset = _load(recipe, values["data"]["root"], watching, "always" if streamed else "never")
+        initial = _read_initial(recipe)
+        if initial is not None and initial.sha256 != values["init"]["sha256"]:
+            raise UserError(f"{initial.file} is not the file {folder.path} began with: put that back, or start anew")
+        dataset = _load(recipe, initial, values["data"]["root"], watching, "always" if streamed else "never")
         if dataset.train.fingerprint() != values["data"]["fingerprint"]:
             raise UserError(
                 f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
                 "or start a new run"
             )
-        model, card = _build(recipe, dataset)
+        model, card = _build(recipe, dataset, initial)
         trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
         if folder.checkpoint.is_file():
             trainer.restore(checkpoint.load(folder.checkpoint))
@@ -128,12 +137,26 @@ def _absolute(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
-def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Streaming = "auto") -> Dataset:
+def _read_initial(recipe: Recipe) -> InitialWeights | None:
+    return None if recipe.init is None else weights.read_initial(recipe.init, recipe.model.name)
+
+
+def _load(
+    recipe: Recipe, initial: InitialWeights | None, root: FileName | None, observer: Observer, stream: Streaming
+) -> Dataset:
+    image_px, resize_px, in_channels = recipe.image_px, recipe.resize_px, None
+    if initial is not None:  # images as the trained layers know them, unless the recipe says otherwise
+        known = initial.card.preprocessing
+        in_channels = known.in_channels
+        resize_px = resize_px or (known.resize_px if image_px is None else None)
+        image_px = image_px or known.image_px
     dataset = load_data(
         recipe.data,
         root=root,
-        image_px=recipe.image_px,
+        image_px=image_px,
         default_px=models.facts(recipe.model.name).native_px,
+        resize_px=resize_px,
+        in_channels=in_channels,
         val_fraction=recipe.val_fraction,
         stream=stream,
         on_progress=observer.on_load,
@@ -141,10 +164,11 @@ def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Str
     return with_train_images(dataset, recipe.train_images, recipe.seed)
 
 
-def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]:
+def _build(recipe: Recipe, dataset: Dataset, initial: InitialWeights | None) -> tuple[models.ConvNet, ModelCard]:
     """The network with its first weights, and the card that will travel with them."""
     chosen = {name: getattr(recipe.model, name) for name in _MODEL_OPTIONS}
     options = {
+        **({} if initial is None else initial.card.options),
         "num_classes": len(dataset.class_names),
         "in_channels": dataset.in_channels,
         "image_px": dataset.image_px,
@@ -153,12 +177,21 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
     model = models.create(recipe.model.name, **options)
     _check_fit(recipe, dataset, model)
     models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
-    if recipe.augment.normalize:
+    if initial is not None:
+        initial.fill(model, dataset.class_names)
+        mean, std = initial.card.preprocessing.mean, initial.card.preprocessing.std
+    elif recipe.augment.normalize:
         mean, std = channel_statistics(dataset.train)
         std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
     else:
         mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
-    preprocessing = Preprocessing(image_px=dataset.image_px, in_channels=dataset.in_channels, mean=mean, std=std)
+    preprocessing = Preprocessing(
+        image_px=dataset.image_px,
+        in_channels=dataset.in_channels,
+        mean=mean,
+        std=std,
+        resize_px=dataset.train.image_px if dataset.train.image_px > dataset.image_px else None,
+    )
     if recipe.model.whiten:
         models.whiten(model, _sample(dataset.train, preprocessing, recipe.seed))
     card = ModelCard(
@@ -196,6 +229,17 @@ def _sample(images: AnyImages, preprocessing: Preprocessing, seed: int) -> Tenso
     normalize = Normalizer(preprocessing, torch.device("cpu"), torch.float32)
     some = images.take(order_N[: max(1, _WHITENING_PIXELS // images.image_px**2)])
     return normalize(next(some.parts(len(some))))
+
+
+def _describe_rest(trainer: Trainer, initial: InitialWeights | None) -> dict[str, Any]:
+    """What recipe.json says beside `_describe`, of runs that begin with trained weights or shift colours."""
+    found: dict[str, Any] = {}
+    if initial is not None:
+        keeps_head = initial.fits_head(trainer.dataset.class_names)
+        found["init"] = {**initial.to_json(), "last_layer": "kept" if keeps_head else "new"}
+    if trainer.colors is not None:
+        found["colors"] = trainer.colors.to_json()
+    return found
 
 
 def _describe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from pathlib import Path
 from typing import Literal
@@ -46,3 +47,9 @@ def read_file(path: Path, limit: int = -1) -> bytes:
         raise UserError(f"{path} is a folder: name a file in it") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of the file at `path`, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

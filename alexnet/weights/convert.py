@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -19,7 +18,7 @@ from alexnet import models
 from alexnet.config import ModelCard, Preprocessing, UserError
 from alexnet.models import ConvNet
 from alexnet.models._build import maps_px
-from alexnet.weights._files import Format, detect, read_file
+from alexnet.weights._files import Format, detect, read_file, sha256_of
 from alexnet.weights._fit import empty_net, mismatches
 from alexnet.weights.mxnet import read_params
 from alexnet.weights.native import is_native, read_tensors
@@ -36,11 +35,12 @@ _LARGEST_PX = 1024  # images tried when the size is worked out from the first de
 def convert(
     source: str | Path,
     model_name: str,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None,
     *,
     options: dict[str, Any] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    resize_px: int | None = None,
 ) -> tuple[ConvNet, ModelCard]:
     """The network `model_name` with the weights of another framework's file, in eval mode, and its card.
 
@@ -51,12 +51,13 @@ def convert(
     Args:
         source: the file.
         model_name: a name of `alexnet.models`.
-        class_names: name of each output, in order.
+        class_names: name of each output, in order; None: their numbers.
         options: arguments of the network, such as `activation`, which weights do not tell. `num_classes`,
             `in_channels` and `image_px` are worked out from the shapes where they are not given.
         mean: what was subtracted from each channel of the pixels (0..1) the weights were trained on.
         std: what each channel was then divided by. Without `mean` and `std`, those are 0 and 1 for MXNet
             (`ToTensor` alone) and the network's usual ones otherwise.
+        resize_px: side that images are brought to before the network's input is cut out; None: the input's own.
 
     Raises:
         UserError: the file is missing, damaged, native already or of no known format; its layers do not fit
@@ -73,6 +74,7 @@ def convert(
     if models.has_batch_norm(model):
         raise UserError(f"{model_name} is this package's own network: nothing else writes weights for it")
     _fill(model, layers, source, model_name)
+    class_names = tuple(map(str, range(chosen["num_classes"]))) if class_names is None else class_names
     if len(class_names) != chosen["num_classes"]:
         raise UserError(
             f"{source} has {chosen['num_classes']} outputs, and {len(class_names)} class names were given: "
@@ -87,9 +89,13 @@ def convert(
         options=chosen,
         class_names=tuple(class_names),
         preprocessing=Preprocessing(
-            image_px=chosen["image_px"], in_channels=chosen["in_channels"], mean=tuple(mean), std=tuple(std)
+            image_px=chosen["image_px"],
+            in_channels=chosen["in_channels"],
+            mean=tuple(mean),
+            std=tuple(std),
+            resize_px=resize_px,
         ),
-        source=f"{source.name} ({_FORMAT_NAMES[kind]}, sha256 {_sha256(source)})",
+        source=f"{source.name} ({_FORMAT_NAMES[kind]}, sha256 {sha256_of(source)})",
     )
     return model.eval(), card
 
@@ -242,8 +248,3 @@ def _default_scaling(
     if in_channels != len(facts.mean):
         raise UserError(f"give the mean and std of the {in_channels} channels the weights were trained on")
     return facts.mean, facts.std
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -59,7 +59,7 @@ def load(path: str | Path) -> tuple[ConvNet, ModelCard]:
         UserError: there is no such file, the run is unfinished, the file is damaged or was not written by `save`,
             or its tensors do not fit the network its card names.
     """
-    path = _weights_file(Path(path))
+    path = weights_file(Path(path))
     metadata, tensors = _read(path, with_tensors=True)
     card = _parse_card(path, metadata)
     try:
@@ -75,7 +75,7 @@ def load(path: str | Path) -> tuple[ConvNet, ModelCard]:
 
 def read_card(path: str | Path) -> ModelCard:
     """The card of a `.safetensors` file or a run folder, without reading the weights; errors as `load`."""
-    path = _weights_file(Path(path))
+    path = weights_file(Path(path))
     return _parse_card(path, _read(path, with_tensors=False)[0])
 
 
@@ -95,8 +95,8 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", dtype).contiguous()
 
 
-def _weights_file(path: Path) -> Path:
-    """The weights of a run folder, or the file itself."""
+def weights_file(path: Path) -> Path:
+    """The weights of a run folder, or the file itself; raises `UserError` for a folder without."""
     if not path.is_dir():
         return path
     file = path / "model.safetensors"

@@ -18,6 +18,7 @@ from PIL import Image
 from alexnet import data
 from alexnet.config import AugmentConfig, Preprocessing, UserError
 from alexnet.data import Images, StreamedImages
+from alexnet.data.color import color_components
 from alexnet.data.loader import Loader
 from alexnet.data.stream import StreamLoader, open_loader
 from alexnet.data.streamed import FileStore
@@ -78,11 +79,23 @@ BOUNDS = [(3, 10), (10, 11), (11, 24), (0, 2)]
         (AugmentConfig(flip="random"), 40),  # crops of 32 from 40, as the paper's 224 from 256
         (AugmentConfig(crop_padding_px=2), 40),
         (AugmentConfig(flip="alternating", cutout_px=9), 40),
+        (AugmentConfig(flip="random", pca_color=0.1), 40),  # all that the paper does (Krizhevsky 2012, 4.1)
     ],
 )
 def test_streamed_batches_are_those_from_memory(photos, augment, resize_px, in_channels):
     here, there = both(photos, resize_px=resize_px, in_channels=in_channels)
-    loaders = [open_loader(images, how(32, in_channels), CPU, torch.float32, augment) for images in (here, there)]
+    loaders = [
+        open_loader(
+            images,
+            how(32, in_channels),
+            CPU,
+            torch.float32,
+            augment,
+            colors=color_components(images, augment or AugmentConfig()),
+            balanced=resize_px is None,
+        )
+        for images in (here, there)
+    ]
     assert [type(loader) for loader in loaders] == [Loader, StreamLoader]
     assert len(loaders[0]) == len(loaders[1]) == 24
     shrunk = [loader.batch(loader.plan(3, 1, 24), 3, 10)[0] for loader in loaders]
