@@ -18,8 +18,9 @@ import tyro.conf
 
 ModelName = Literal["tiny_alexnet", "cifar_alexnet", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu"]
-Init = Literal["xavier", "gaussian", "kaiming"]
-OptimizerName = Literal["sgd", "adamw", "muon"]
+Init = Literal["xavier", "gaussian", "gaussian_source", "kaiming"]
+Variant = Literal["paper", "source"]
+OptimizerName = Literal["sgd", "sgd_2012", "adamw", "muon"]
 Flip = Literal["none", "random", "alternating"]
 CropBorder = Literal["black", "reflect"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
@@ -61,7 +62,10 @@ class ModelConfig:
     """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5; 0 in
     cifar_alexnet and lenet)."""
     init: Init = "kaiming"
-    """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
+    """First weights: xavier (the tutorial), gaussian (0.01, the paper), gaussian_source (0.01, but 0.03 in conv3 to
+    conv5: the paper's own code) or kaiming (He 2015)."""
+    variant: Variant | None = None
+    """alexnet_2012: layers as the paper prints them, or as its authors' code (source) has them; None: paper."""
     whiten: bool = False
     """Begin the first convolution with the principal components of training patches, whitened (Page 2019)."""
 
@@ -69,6 +73,10 @@ class ModelConfig:
         _require(
             self.dropout is None or 0 <= self.dropout < 1,
             f"model.dropout must lie in [0, 1), not {self.dropout}",
+        )
+        _require(
+            self.variant is None or self.name == "alexnet_2012",
+            f"model.variant is not used by {self.name} (it belongs to alexnet_2012): drop it",
         )
 
 
@@ -88,6 +96,8 @@ class AugmentConfig:
     where pixels are not normalised; 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
+    raw_pixels: bool = False
+    """Leave pixels on their scale of 0..255: normalising subtracts the means alone (Krizhevsky 2012, section 2)."""
 
     def __post_init__(self) -> None:
         _require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
@@ -100,6 +110,7 @@ class AugmentConfig:
 
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
+    "sgd_2012": {"momentum", "bias_lr"},
     "adamw": {"betas"},
     "muon": {"momentum", "nesterov", "other_lr"},
 }
@@ -129,18 +140,21 @@ class OptimizerConfig:
     """Optimiser and its step size. Fields left None take the optimiser's own default."""
 
     name: OptimizerName = "sgd"
-    """sgd; adamw (decoupled decay); muon (orthogonalised momentum for the weights of hidden layers; sgd with
-    Nesterov's momentum 0.9 for the first and last layer and all biases)."""
+    """sgd; sgd_2012 (the paper's rule: rate and decay inside the velocity); adamw (decoupled decay); muon
+    (orthogonalised momentum for the weights of hidden layers; sgd with Nesterov's momentum 0.9 for the first and
+    last layer and all biases)."""
     lr: float = 0.05
     """Learning rate at the schedule's peak."""
     other_lr: float | None = None
     """muon: peak rate of what sgd does; None: lr."""
+    bias_lr: float | None = None
+    """sgd_2012: peak rate of biases, twice lr in the authors' code; None: lr, as in the paper."""
     weight_decay: float = 5e-4
-    """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
+    """L2 penalty (sgd, sgd_2012) or decoupled decay (adamw, muon)."""
     decay_biases: bool = False
     """Also decay biases, as MXNet Gluon does."""
     momentum: float | None = None
-    """sgd, muon: momentum; None: 0.9."""
+    """sgd, sgd_2012, muon: momentum; None: 0.9."""
     nesterov: bool | None = None
     """sgd, muon: Nesterov's momentum; None: yes, where there is momentum."""
     betas: tuple[float, float] | None = None
@@ -158,6 +172,7 @@ class OptimizerConfig:
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
         _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
+        _require(self.bias_lr is None or self.bias_lr > 0, f"optimizer.bias_lr must be positive: {self.bias_lr}")
         _require(
             self.betas is None or all(0 <= beta < 1 for beta in self.betas),
             f"optimizer.betas must lie in [0, 1), not {self.betas}",
@@ -319,7 +334,7 @@ class ModelCard:
     model: str
     """A name of `alexnet.models`."""
     options: dict[str, Any]
-    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation."""
+    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation, variant."""
     class_names: tuple[str, ...]
     """Name of each output, in order."""
     preprocessing: Preprocessing

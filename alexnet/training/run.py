@@ -141,7 +141,7 @@ def _load(recipe: Recipe, root: FileName | None, observer: Observer, stream: Str
 
 def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]:
     """The network with its first weights, and the card that will travel with them."""
-    chosen = {"activation": recipe.model.activation, "dropout": recipe.model.dropout}
+    chosen = {name: getattr(recipe.model, name) for name in ("activation", "dropout", "variant")}
     options = {
         "num_classes": len(dataset.class_names),
         "in_channels": dataset.in_channels,
@@ -156,6 +156,8 @@ def _build(recipe: Recipe, dataset: Dataset) -> tuple[models.ConvNet, ModelCard]
         std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
     else:
         mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
+    if recipe.augment.raw_pixels:
+        std = (1 / 255,) * dataset.in_channels
     preprocessing = Preprocessing(image_px=dataset.image_px, in_channels=dataset.in_channels, mean=mean, std=std)
     if recipe.model.whiten:
         models.whiten(model, _sample(dataset.train, preprocessing, recipe.seed))
