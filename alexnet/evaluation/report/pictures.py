@@ -54,6 +54,14 @@ def filters_picture(filters_OCHW: NDArray[Any]) -> NDArray[np.uint8]:
     return picture
 
 
+def color_share(filters_OCHW: NDArray[Any]) -> float:
+    """Share of the weights' squares, 0..1, that is not common to the channels: 0 for grey filters, or none at all."""
+    weights_OCHW = np.nan_to_num(filters_OCHW.astype(np.float64), posinf=0, neginf=0)
+    color_OCHW = weights_OCHW - weights_OCHW.mean(axis=1, keepdims=True)
+    total = float((weights_OCHW**2).sum())
+    return float((color_OCHW**2).sum()) / total if total > 0 else 0.0
+
+
 def data_uri(pixels_HWC: NDArray[np.uint8]) -> str:
     """An image, uint8 [H, W, 1, 3 or 4], as a `data:` URI: PNG, or JPEG for large photographs.
 
