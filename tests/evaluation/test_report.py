@@ -323,6 +323,12 @@ def test_every_filter_has_its_tile(number: int) -> None:
     assert picture.shape[1] <= 800
 
 
+def test_columns_may_be_chosen() -> None:
+    wide, narrow = (filters_picture(np.ones((48, 3, 11, 11)), columns) for columns in (16, None))
+    assert wide.shape[:2] == (101, 543)  # 3 rows of 16, enlarged three times, with gaps of a pixel
+    assert narrow.shape[0] > wide.shape[0]
+
+
 @pytest.mark.parametrize("shape", [(4, 2, 3, 3), (0, 3, 3, 3), (3, 5, 5)])
 def test_filters_that_cannot_be_shown_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="cannot be shown"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +70,16 @@ def test_the_papers_count_of_the_first_layer_fits_no_size():
     assert 55 * 55 * 96 == 290_400
     assert (224 - 11) % 4 != 0  # 224 px without padding do not give 55: 227 px do
     assert (227 - 11) // 4 + 1 == 55
+
+
+@each_variant
+def test_rounding_makes_no_difference_at_224_px(variant):
+    """Their pools count places up, 1 + ceil((in - 3) / 2); torch's count down."""
+    features = shapes_only(variant=variant).features
+    for layer in features:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.ceil_mode = True
+    assert features(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 256, 6, 6)
 
 
 def test_both_variants_take_each_others_weights():
@@ -242,3 +254,14 @@ def test_torchs_dropout_is_the_papers_with_other_weights_in_the_next_layer():
             expected = fc7(theirs.train(training)(x_ND))
             torch.manual_seed(3)
             torch.testing.assert_close(halved(ours.train(training)(x_ND)), expected)
+
+
+def test_the_tests_that_the_documentation_names_are_there():
+    tests = Path(__file__).parent.parent
+    page = tests.parent / "docs" / "alexnet-2012.md"
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page.read_text(encoding="utf-8")))
+    defined = {
+        name for file in tests.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text("utf-8"))
+    }
+    assert len(named) > 20
+    assert named <= defined

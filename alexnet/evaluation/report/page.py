@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import plots
-from alexnet.evaluation.report.pictures import color_share, data_uri, filters_picture
+from alexnet.evaluation.report.pictures import color_share, columns_for, data_uri, filters_picture
 from alexnet.evaluation.report.style import inline_svg
 from alexnet.files import atomic_write
 
@@ -180,12 +180,13 @@ def _filters(filters_OCHW: NDArray[Any] | None, towers: int) -> dict[str, Any] |
     if number % towers:
         raise ValueError(f"{number} filters are not {towers} equal parts")
     size = number // towers
-    shown = [_tower(filters_OCHW[i * size : (i + 1) * size], i * size + 1) for i in range(towers)]
+    columns = columns_for(number)
+    shown = [_tower(filters_OCHW[i * size : (i + 1) * size], i * size + 1, columns) for i in range(towers)]
     return {"towers": shown, "number": number, "channels": channels, "height": H, "width": W}
 
 
-def _tower(filters_OCHW: NDArray[Any], first: int) -> _Tower:
-    picture = filters_picture(filters_OCHW)
+def _tower(filters_OCHW: NDArray[Any], first: int, columns: int) -> _Tower:
+    picture = filters_picture(filters_OCHW, columns)
     return _Tower(
         first=first,
         last=first + len(filters_OCHW) - 1,
