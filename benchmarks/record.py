@@ -43,6 +43,8 @@ def record(name: str, runs: list[Path]) -> None:
     unfinished = [str(run) for run in runs if not (run / "result.json").exists()]
     if unfinished:
         sys.exit(f"not finished: {', '.join(unfinished)}")
+    if not shared[0]["open_test"]:
+        sys.exit("these runs left the test split closed; a result is of runs that opened it")
     results = [json.loads((run / "result.json").read_text()) for run in runs]
     rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
     top1 = [result["test_top1"] for result in results]

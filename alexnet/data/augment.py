@@ -47,14 +47,14 @@ def random_crop(
 def with_border(x_NHWC: Tensor, padding_px: int, border: CropBorder) -> Tensor:
     """Images [N, H, W, C] with `padding_px` more on each side, less than H and W where the border reflects them."""
     if border == "reflect":
-        rows, columns = (_reflected(side, padding_px).to(x_NHWC.device) for side in x_NHWC.shape[1:3])
+        rows, columns = (_reflected(side, padding_px, x_NHWC.device) for side in x_NHWC.shape[1:3])
         return x_NHWC.index_select(1, rows).index_select(2, columns)
     return F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
 
 
-def _reflected(side: int, padding_px: int) -> Tensor:
+def _reflected(side: int, padding_px: int, device: torch.device) -> Tensor:
     """Positions along one side with its border; the edge itself is not repeated."""
-    places = torch.arange(-padding_px, side + padding_px).abs()
+    places = torch.arange(-padding_px, side + padding_px, device=device).abs()
     return torch.minimum(places, 2 * (side - 1) - places)
 
 
