@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alexnet import data, models, recipes, weights
     from alexnet.config import UserError
-    from alexnet.evaluation import Classifier, Evaluation, Prediction, load
+    from alexnet.evaluation import Classifier, Ensemble, Evaluation, Prediction, load
     from alexnet.training import resume, train
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "Ensemble",
     "Evaluation",
     "Prediction",
     "UserError",
@@ -35,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "alexnet.evaluation",
+    "Ensemble": "alexnet.evaluation",
     "Evaluation": "alexnet.evaluation",
     "Prediction": "alexnet.evaluation",
     "UserError": "alexnet.config",

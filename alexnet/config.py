@@ -20,11 +20,12 @@ ModelName = Literal[
     "tiny_alexnet", "cifar_alexnet", "convnet_2012", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"
 ]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu"]
-Init = Literal["xavier", "gaussian", "kaiming"]
+Init = Literal["xavier", "gaussian", "gaussian_source", "kaiming"]
 Norm = Literal["response", "batch", "none"]
 Towers = Literal["one", "two", "half"]
+Variant = Literal["paper", "source"]
 MiddleLayer = Literal["conv2", "conv3", "conv4", "conv5"]
-OptimizerName = Literal["sgd", "adamw", "muon"]
+OptimizerName = Literal["sgd", "sgd_2012", "adamw", "muon"]
 Flip = Literal["none", "random", "alternating"]
 CropBorder = Literal["black", "reflect"]
 ColorSource = Literal["train", "imagenet"]
@@ -83,7 +84,10 @@ class ModelConfig:
     without: MiddleLayer | None = None
     """cifar_alexnet: a convolution left out; None: none."""
     init: Init = "kaiming"
-    """First weights: xavier (the tutorial), gaussian (0.01, the paper) or kaiming (He 2015)."""
+    """First weights: xavier (the tutorial), gaussian (0.01, the paper), gaussian_source (0.01, but 0.03 in conv3 to
+    conv5: the paper's own code) or kaiming (He 2015)."""
+    variant: Variant | None = None
+    """alexnet_2012: layers as the paper prints them, or as its authors' code (source) has them; None: paper."""
     whiten: bool = False
     """Begin the first convolution with the principal components of training patches, whitened (Page 2019)."""
 
@@ -91,6 +95,10 @@ class ModelConfig:
         _require(
             self.dropout is None or 0 <= self.dropout < 1,
             f"model.dropout must lie in [0, 1), not {self.dropout}",
+        )
+        _require(
+            self.variant is None or self.name == "alexnet_2012",
+            f"model.variant is not used by {self.name} (it belongs to alexnet_2012): drop it",
         )
 
 
@@ -121,6 +129,8 @@ class AugmentConfig:
     also set, each image takes one of the two by chance; 0: none."""
     normalize: bool = True
     """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
+    raw_pixels: bool = False
+    """Leave pixels on their scale of 0..255: normalising subtracts the means alone (Krizhevsky 2012, section 2)."""
 
     def __post_init__(self) -> None:
         _require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
@@ -139,6 +149,7 @@ class AugmentConfig:
 
 _OPTIMIZER_FIELDS: dict[str, set[str]] = {
     "sgd": {"momentum", "nesterov"},
+    "sgd_2012": {"momentum", "bias_lr"},
     "adamw": {"betas"},
     "muon": {"momentum", "nesterov", "normalize", "other_lr", "other_weight_decay"},
 }
@@ -168,8 +179,9 @@ class OptimizerConfig:
     """Optimiser and its step size. Fields left None take the optimiser's own default."""
 
     name: OptimizerName = "sgd"
-    """sgd; adamw (decoupled decay); muon (orthogonalised momentum for the weights of hidden layers; sgd with
-    Nesterov's momentum 0.9 for the first and last layer and all biases)."""
+    """sgd; sgd_2012 (the paper's rule: rate and decay inside the velocity); adamw (decoupled decay); muon
+    (orthogonalised momentum for the weights of hidden layers; sgd with Nesterov's momentum 0.9 for the first and
+    last layer and all biases)."""
     lr: float = 0.05
     """Learning rate at the schedule's peak."""
     other_lr: float | None = None
@@ -177,14 +189,16 @@ class OptimizerConfig:
     normalize: bool | None = None
     """muon: in place of decaying a hidden weight, scale it before each step so that its rows have length 1 in the
     root mean square, for networks whose hidden layers are all normed; None: no."""
+    bias_lr: float | None = None
+    """sgd_2012: peak rate of biases, twice lr in the authors' code; None: lr, as in the paper."""
     weight_decay: float = 5e-4
-    """L2 penalty (sgd) or decoupled decay (adamw, muon)."""
+    """L2 penalty (sgd, sgd_2012) or decoupled decay (adamw, muon)."""
     other_weight_decay: float | None = None
     """muon: L2 penalty of what sgd does; None: weight_decay."""
     decay_biases: bool = False
     """Also decay biases, as MXNet Gluon does."""
     momentum: float | None = None
-    """sgd, muon: momentum; None: 0.9."""
+    """sgd, sgd_2012, muon: momentum; None: 0.9."""
     nesterov: bool | None = None
     """sgd, muon: Nesterov's momentum; None: yes, where there is momentum."""
     betas: tuple[float, float] | None = None
@@ -202,6 +216,7 @@ class OptimizerConfig:
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
         _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
+        _require(self.bias_lr is None or self.bias_lr > 0, f"optimizer.bias_lr must be positive: {self.bias_lr}")
         _require(
             self.other_weight_decay is None or self.other_weight_decay >= 0,
             f"optimizer.other_weight_decay cannot be negative: {self.other_weight_decay}",
@@ -427,7 +442,7 @@ class ModelCard:
     model: str
     """A name of `alexnet.models`."""
     options: dict[str, Any]
-    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation."""
+    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation, variant."""
     class_names: tuple[str, ...]
     """Name of each output, in order."""
     preprocessing: Preprocessing

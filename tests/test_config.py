@@ -59,6 +59,8 @@ from alexnet.config import (
         (OptimizerConfig, {"name": "adamw", "betas": (0.9, 1.0)}, "optimizer.betas"),
         (OptimizerConfig, {"name": "adamw", "betas": (-0.1, 0.9)}, "optimizer.betas"),
         (OptimizerConfig, {"name": "rmsprop"}, "optimizer.name"),
+        (OptimizerConfig, {"name": "sgd_2012", "bias_lr": 0.0}, "optimizer.bias_lr must be positive"),
+        (ModelConfig, {"variant": "source"}, "model.variant is not used by tiny_alexnet .*alexnet_2012"),
         (OptimizerConfig, {"name": "muon", "other_lr": 0.0}, "optimizer.other_lr must be positive"),
         (ScheduleConfig, {"warmup_epochs": -1.0}, "schedule.warmup_epochs"),
         (ScheduleConfig, {"name": "step", "factor": 0.0}, "schedule.factor"),
@@ -147,7 +149,7 @@ def test_the_ends_of_each_range_are_allowed(kind: type[Any], values: dict[str, A
             OptimizerConfig,
             "adamw",
             {"momentum": 0.9},
-            "momentum is not used by adamw .it belongs to sgd, muon.*momentum None",
+            "momentum is not used by adamw .it belongs to sgd, sgd_2012, muon.*momentum None",
         ),
         (OptimizerConfig, "adamw", {"nesterov": False}, "optimizer.nesterov is not used by adamw"),
         (
@@ -157,6 +159,8 @@ def test_the_ends_of_each_range_are_allowed(kind: type[Any], values: dict[str, A
             "optimizer.betas is not used by sgd .*--optimizer.betas None",
         ),
         (OptimizerConfig, "muon", {"betas": (0.9, 0.99)}, "optimizer.betas is not used by muon"),
+        (OptimizerConfig, "sgd_2012", {"nesterov": True}, "optimizer.nesterov is not used by sgd_2012"),
+        (OptimizerConfig, "sgd", {"bias_lr": 0.1}, "optimizer.bias_lr is not used by sgd .it belongs to sgd_2012"),
         (OptimizerConfig, "sgd", {"other_lr": 0.1}, "optimizer.other_lr is not used by sgd .it belongs to muon"),
         (ScheduleConfig, "cosine", {"factor": 0.1}, "factor is not used by cosine .it belongs to step, plateau"),
         (ScheduleConfig, "one_cycle", {"step_epochs": (1,)}, "drop it, or pass --schedule.step-epochs None"),
@@ -195,6 +199,9 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
         optimizer["betas"] = draw(st.none() | st.tuples(shares, shares))
     else:
         optimizer["momentum"] = draw(st.none() | st.floats(0.1, 0.99))
+    if optimizer["name"] == "sgd_2012":
+        optimizer["bias_lr"] = draw(st.none() | positive)
+    if optimizer["name"] in ("sgd", "muon"):
         optimizer["nesterov"] = draw(st.none() | st.booleans())
     schedule: dict[str, Any] = {"name": draw(st.sampled_from(get_args(ScheduleName)))}
     if schedule["name"] == "step":
@@ -221,6 +228,7 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
             crop_border=draw(st.sampled_from(get_args(CropBorder))),
             flip=draw(st.sampled_from(get_args(Flip))),
             cutout_px=draw(st.integers(0, 32)),
+            raw_pixels=draw(st.booleans()),
         ),
         optimizer=OptimizerConfig(**optimizer),
         schedule=ScheduleConfig(**schedule),
@@ -269,7 +277,7 @@ def test_unknown_keys_are_refused_wherever_they_stand():
         ("augment", "crop_border", "white", "'white' is none of black, reflect"),
         ("model", "name", "vgg", "'vgg' is none of tiny_alexnet, cifar_alexnet"),
         ("model", "activation", "swish", "'swish' is none of relu, "),
-        ("optimizer", "name", "lion", "'lion' is none of sgd, adamw, muon"),
+        ("optimizer", "name", "lion", "'lion' is none of sgd, sgd_2012, adamw, muon"),
         ("schedule", "name", "linear", "'linear' is none of constant, "),
         (None, "precision", "fp8", "'fp8' is none of auto, fp32"),
     ],

@@ -30,6 +30,8 @@ NAMES = {
     "tiny_fast",
     "lenet_fashion",
     "lenet_cifar10",
+    "imagenet_2012",
+    "imagenet_modern",
     "finetune",
 }
 
@@ -86,6 +88,27 @@ def test_the_tutorials_published_run():
     assert recipe.val_fraction == 0
 
 
+def test_the_papers_recipe():
+    """Section 5, but for what docs/alexnet-2012.md lists."""
+    recipe = recipes.imagenet_2012()
+    assert recipe.model == ModelConfig(name="alexnet_2012", init="gaussian")
+    assert (recipe.epochs, recipe.batch_size, recipe.accumulate_steps) == (90, 128, 1)
+    assert recipe.optimizer == OptimizerConfig(name="sgd_2012", lr=0.01, momentum=0.9, weight_decay=0.0005)
+    assert recipe.schedule == ScheduleConfig(name="plateau", factor=0.1, max_drops=3)
+    assert recipe.val_fraction > 0
+    assert (recipe.augment.flip, recipe.augment.normalize, recipe.augment.raw_pixels) == ("random", True, True)
+    assert (recipe.label_smoothing, recipe.ema_decay, recipe.grad_clip_norm) == (0, None, None)
+    assert recipe.precision == "fp32"
+
+
+def test_the_papers_net_as_of_today():
+    then, now = recipes.imagenet_2012(), recipes.imagenet_modern()
+    assert now.model.name == then.model.name == "alexnet_2012"
+    assert (now.schedule.name, now.precision) == ("cosine", "auto")
+    assert now.label_smoothing > 0
+    assert now.optimizer.lr / then.optimizer.lr == now.batch_size / then.batch_size == 4
+
+
 def test_sources_and_networks():
     assert recipes.digits().data == "digits"
     assert recipes.lenet_fashion().data == "fashion_mnist"
@@ -112,6 +135,9 @@ CHANGES: dict[str, dict[str, Any]] = {
         "compile": True,
     },
     "tiny and huge numbers": {"optimizer": OptimizerConfig(lr=1e-07, weight_decay=1.2345678901234567e-20)},
+    "the authors' code": {"model": ModelConfig(name="alexnet_2012", variant="source", init="gaussian_source")},
+    "the paper's rule": {"optimizer": OptimizerConfig(name="sgd_2012", lr=0.25, bias_lr=0.5, momentum=0.75)},
+    "pixels as they are": {"augment": AugmentConfig(raw_pixels=True)},
     "model": {"model": ModelConfig(name="lenet", activation="elu", dropout=0.625, init="gaussian")},
     "variants of a network": {
         "model": ModelConfig(name="convnet_2012", norm="batch", pool_px=2),

@@ -74,16 +74,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def evaluation(measured: Evaluation, title: str) -> None:
     """Metrics of one split, with a row a class."""
-    low, high = measured.top1_interval
     line(title)
-    line(
-        f"{measured.n:,} images: top-1 {measured.top1:.4f} (95% interval {low:.4f} to {high:.4f}), "
-        f"top-{measured.k} {measured.top5:.4f}, loss {measured.loss:.4f}, calibration error {measured.ece:.4f}"
-    )
+    line(f"{measured.n:,} images: {_figures(measured)}")
     table(
         ("class", "images", "precision", "recall", "F1"),
         [(c.name, str(c.n), f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}") for c in measured.classes],
     )
+
+
+def _figures(measured: Evaluation) -> str:
+    low, high = measured.top1_interval
+    return (
+        f"top-1 {measured.top1:.4f} (95% interval {low:.4f} to {high:.4f}), "
+        f"top-{measured.k} {measured.top5:.4f}, loss {measured.loss:.4f}, calibration error {measured.ece:.4f}"
+    )
+
+
+def members(alone: Sequence[tuple[str, Evaluation]]) -> None:
+    """A line for each network of an ensemble, by its name."""
+    for name, measured in alone:
+        line(f"{name}: {_figures(measured)}")
 
 
 def bench(result: Mapping[str, Any]) -> None:

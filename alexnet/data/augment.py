@@ -34,11 +34,7 @@ def random_crop(
     """
     N, H, W, C = x_NHWC.shape
     h, w = (H, W) if image_px is None else (image_px, image_px)
-    if border == "reflect":
-        rows, columns = (_reflected(side, padding_px, x_NHWC.device) for side in (H, W))
-        padded = x_NHWC.index_select(1, rows).index_select(2, columns)
-    else:
-        padded = F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
+    padded = with_border(x_NHWC, padding_px, border)
     per_image, per_row, per_pixel, _ = padded.stride()
     places = crop_places(H, padding_px, h), crop_places(W, padding_px, w)
     # All windows as one strided view: picking one an image copies rows of w * C bytes, not single pixels.
@@ -46,6 +42,14 @@ def random_crop(
         (N, *places, h, w * C), (per_image, per_row, per_pixel, per_row, 1), padded.storage_offset()
     )
     return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, h, w, C)
+
+
+def with_border(x_NHWC: Tensor, padding_px: int, border: CropBorder) -> Tensor:
+    """Images [N, H, W, C] with `padding_px` more on each side, less than H and W where the border reflects them."""
+    if border == "reflect":
+        rows, columns = (_reflected(side, padding_px, x_NHWC.device) for side in x_NHWC.shape[1:3])
+        return x_NHWC.index_select(1, rows).index_select(2, columns)
+    return F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
 
 
 def _reflected(side: int, padding_px: int, device: torch.device) -> Tensor:

@@ -12,18 +12,21 @@ from typing import Any, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from alexnet import runtime as runtimes
 from alexnet import weights
-from alexnet.config import ModelCard, Precision, UserError
-from alexnet.data import Images, Streaming, decode_image, fit_image, load_split
+from alexnet.config import CropBorder, ModelCard, Precision, UserError
+from alexnet.data import AnyImages, Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
-from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities
+from alexnet.evaluation.evaluate import align_labels, log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
+from alexnet.evaluation.views import Views, check_views, crops_larger_images
 from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
 _FILES_AT_ONCE = 64
+_ROOM_FOR_CROPS = 8 / 7  # images of 256 px for views of 224 (Krizhevsky 2012, 4.1)
 
 FileName = str | os.PathLike[str]
 Image = FileName | NDArray[np.uint8]
@@ -139,7 +142,8 @@ class Classifier:
         *,
         root: FileName | None = None,
         split: SplitName = "test",
-        views: int = 1,
+        views: Views = 1,
+        resize_px: int | None = None,
         stream: Streaming = "auto",
     ) -> Evaluation:
         """Metrics over one split of a data set.
@@ -148,24 +152,60 @@ class Classifier:
             source: a source's name or a folder, as `alexnet.data.load` takes it.
             root: where the source's files are.
             split: test, val or train.
-            views: 1, 2 (and mirrored) or 10 (corners and centre, and mirrored).
+            views: 1; 2 (and mirrored); 5 (four corners and centre); 10 (these and mirrored); or dense (a grid of 25
+                crops, and mirrored). Their probabilities are averaged.
+            resize_px: side that images are brought to before views are cut; None: what they were in training, or
+                8/7 of the network's side where several places are cut and training cut none. A border that training
+                put around the images is put around them here too, where several places are cut.
             stream: read images from disk when they are needed, as `alexnet.data.load` takes it.
 
         Raises:
             UserError: the data cannot be read, or has classes the network does not know.
         """
+        log_p_NK, images = self.score(source, root=root, split=split, views=views, resize_px=resize_px, stream=stream)
+        return summarize(log_p_NK, images, self.class_names)
+
+    def score(
+        self,
+        source: str,
+        *,
+        root: FileName | None = None,
+        split: SplitName = "test",
+        views: Views = 1,
+        resize_px: int | None = None,
+        stream: Streaming = "auto",
+    ) -> tuple[Tensor, AnyImages]:
+        """Log-probabilities [N, K] over one split, and its images, whose labels count in this network's classes.
+
+        Arguments and errors are those of `evaluate`.
+        """
+        check_views(views)
         how, recipe = self.card.preprocessing, self.card.recipe or {}
+        trained_px, border = _trained_border(recipe)
+        if resize_px is None:
+            has_room = how.square_px > how.image_px or trained_px is not None
+            needs_room = crops_larger_images(views) and not has_room
+            resize_px = round(_ROOM_FOR_CROPS * how.image_px) if needs_room else how.square_px
+        if resize_px < how.image_px:
+            raise UserError(f"resize_px ({resize_px}) must be at least the network's input, {how.image_px}")
+        border_px = trained_px if resize_px == how.image_px else None
         images, names = load_split(
             source,
             split,
             root=root,
-            image_px=how.square_px,
+            image_px=resize_px,
             in_channels=how.in_channels,
             val_fraction=recipe.get("val_fraction", 0.1),
             stream=stream,
         )
         images = align_labels(images, names, self.class_names)
-        return evaluate(self.model, images, self.class_names, self.card.preprocessing, self.runtime, views)
+        return log_probabilities(self.model, images, how, self.runtime, views, border_px, border), images
+
+
+def _trained_border(recipe: dict[str, Any]) -> tuple[int | None, CropBorder]:
+    """Width (None: there was none) and kind of the border that training crops were cut with."""
+    augment = recipe.get("augment", {})
+    return augment.get("crop_padding_px") or None, augment.get("crop_border", "black")
 
 
 def load(

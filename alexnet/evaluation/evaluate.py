@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import Preprocessing, UserError
+from alexnet.config import CropBorder, Preprocessing, UserError
 from alexnet.data import AnyImages
 from alexnet.data.augment import Normalizer
 from alexnet.evaluation.metrics import Evaluation, Metrics
-from alexnet.evaluation.views import image_views
+from alexnet.evaluation.views import Views, averaged, image_views
 from alexnet.runtime import Runtime
 
 _BATCH_PIXELS = 250 * 32 * 32  # images a batch: 250 of 32 px, 5 of 224 px; more is no faster and takes memory
 
 
 def log_probabilities(
-    model: nn.Module, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime, views: int = 1
+    model: nn.Module,
+    images: AnyImages,
+    preprocessing: Preprocessing,
+    runtime: Runtime,
+    views: Views = 1,
+    border_px: int | None = None,
+    border: CropBorder = "black",
 ) -> Tensor:
     """Log of the class probabilities of every image, averaged over its views.
 
@@ -28,7 +33,9 @@ def log_probabilities(
         images: the split, of the preprocessing's channels and of its size or larger, in memory or streamed.
         preprocessing: how pixels become the network's input.
         runtime: device and number type.
-        views: 1, 2 or 10, see `views.image_views`.
+        views: 1, 2, 5, 10 or dense, see `views.image_views`; made and scored one after the other, in batches.
+        border_px: border of images that several places are cut from, see there.
+        border: what it shows.
 
     Returns:
         fp32 [N, K] on the runtime's device, in the split's order.
@@ -40,8 +47,9 @@ def log_probabilities(
     try:
         with torch.inference_mode(), runtime.autocast():
             parts = [
-                _mean_over_views(
-                    [model(normalize(view)).float() for view in image_views(x_NHWC, views, preprocessing.image_px)]
+                averaged(
+                    model(normalize(view_NHWC)).float().log_softmax(1)
+                    for view_NHWC in image_views(x_NHWC, views, preprocessing.image_px, border_px, border)
                 )
                 for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size))
             ]
@@ -50,18 +58,13 @@ def log_probabilities(
     return torch.cat(parts)
 
 
-def _mean_over_views(scores: list[Tensor]) -> Tensor:
-    log_p = torch.stack([scores_NK.log_softmax(1) for scores_NK in scores])
-    return log_p.logsumexp(0) - math.log(len(scores))
-
-
 def evaluate(
     model: nn.Module,
     images: AnyImages,
     class_names: Sequence[str],
     preprocessing: Preprocessing,
     runtime: Runtime,
-    views: int = 1,
+    views: Views = 1,
 ) -> Evaluation:
     """Metrics of `model` over `images`, whose labels are positions in `class_names`, the network's outputs."""
     log_p_NK = log_probabilities(model, images, preprocessing, runtime, views)
@@ -70,8 +73,13 @@ def evaluate(
 
 def summarize(log_p_NK: Tensor, images: AnyImages, class_names: Sequence[str]) -> Evaluation:
     """Metrics of scores made before."""
+    return measure(log_p_NK, images.labels_N, class_names)
+
+
+def measure(log_p_NK: Tensor, labels_N: Tensor, class_names: Sequence[str]) -> Evaluation:
+    """Metrics of scores whose images are no longer there."""
     metrics = Metrics(len(class_names))
-    metrics.update(log_p_NK, images.labels_N.to(log_p_NK.device))
+    metrics.update(log_p_NK, labels_N.to(log_p_NK.device))
     return metrics.result(class_names)
 
 

@@ -75,7 +75,9 @@ def maps_px(features: nn.Sequential, image_px: int) -> int:
     """Side of the maps that `features` makes of square images; 0 or less where the image is too small."""
     side = image_px
     for layer in features:
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        if isinstance(layer, nn.ZeroPad2d):
+            side += layer.padding[0] + layer.padding[1]
+        elif isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride, padding = (_side(v) for v in (layer.kernel_size, layer.stride, layer.padding))
             reach = side + 2 * padding - kernel
             if getattr(layer, "ceil_mode", False):

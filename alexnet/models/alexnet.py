@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from alexnet.config import Activation
+from alexnet.config import Activation, UserError, Variant
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
+from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of 2012's training images, as torchvision and timm use them
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -107,31 +108,33 @@ def alexnet_2012(
     image_px: int = 224,
     dropout: float = 0.5,
     activation: Activation = "relu",
+    variant: Variant = "paper",
 ) -> ConvNet:
     """The paper's AlexNet, with response normalisation and two groups; 60,965,224 parameters.
 
-    Maps of 55, 27, 13, 13, 13 and 6 px at 224 px. The paper's 224 px do not give 55 px maps without padding;
-    conv1 pads by 2, so 227 px (no padding in the authors' code) and 224 px agree.
+    Maps of 55, 27, 13, 13, 13 and 6 px at 224 px. The paper's 224 px do not give 55 px maps without padding: conv1
+    pads by 2 on all sides. docs/alexnet-2012.md says what the paper leaves open and what its authors' code does.
 
     Args:
         num_classes: K, the number of outputs.
         in_channels: channels of the images.
-        image_px: side of the square images, 63 or more.
+        image_px: side of the square images, 63 or more; 64 for `source`.
         dropout: share of hidden dense units dropped in training, in [0, 1).
         activation: `relu`, `tanh`, `sigmoid`, `elu`, `leaky_relu` or `gelu`.
+        variant: `paper`, or `source` for the layers of the authors' code: conv1 pads 3 px at the right and the
+            bottom alone, its maps are normalised before the activation and each tower's by themselves, with a fifth
+            of alpha; a second normalisation follows the first of conv2; dropout scales at test time. The weights
+            have the same names and shapes.
 
     Raises:
-        UserError: the images are too small, or the activation is unknown.
+        UserError: the images are too small, or the activation or the variant is unknown.
     """
+    if variant not in ("paper", "source"):
+        raise UserError(f"unknown variant {variant!r}: choose paper or source")
+    first = _source_first_layers if variant == "source" else _paper_first_layers
     features = named(
         [
-            ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=2)),
-            ("act1", activation_layer(activation)),
-            _response_norm("norm1"),
-            _pool("pool1"),
-            ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
-            ("act2", activation_layer(activation)),
-            _response_norm("norm2"),
+            *first(in_channels, activation),
             _pool("pool2"),
             ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
             ("act3", activation_layer(activation)),
@@ -144,7 +147,37 @@ def alexnet_2012(
     )
     side = check_size("alexnet_2012", features, image_px)
     classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
+    if variant == "source":
+        classifier.drop6, classifier.drop7 = MaskingDropout(dropout), MaskingDropout(dropout)
     return ConvNet(features, classifier)
+
+
+def _paper_first_layers(in_channels: int, activation: Activation) -> list[tuple[str, nn.Module]]:
+    """conv1 to norm2: activation, normalisation and pooling in the order of section 3.5."""
+    return [
+        ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4, padding=2)),
+        ("act1", activation_layer(activation)),
+        _response_norm("norm1"),
+        _pool("pool1"),
+        ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
+        ("act2", activation_layer(activation)),
+        _response_norm("norm2"),
+    ]
+
+
+def _source_first_layers(in_channels: int, activation: Activation) -> list[tuple[str, nn.Module]]:
+    """conv1 to the second normalisation of conv2, as layers/layers-145.cfg of the authors' code has them."""
+    return [
+        ("pad1", nn.ZeroPad2d((0, 3, 0, 3))),  # their kernels reach over the far edges, and no other
+        ("conv1", nn.Conv2d(in_channels, 96, kernel_size=11, stride=4)),
+        ("norm1", TowersNorm()),
+        _pool("pool1"),
+        ("act1", activation_layer(activation)),
+        ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
+        ("act2", activation_layer(activation)),
+        ("norm2", TowersNorm()),
+        ("within2", WithinMapNorm()),
+    ]
 
 
 @register(

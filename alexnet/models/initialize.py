@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from alexnet.config import Init, UserError
 
 _PAPER_BIAS_ONE = {"conv2", "conv4", "conv5", "fc6", "fc7"}  # Krizhevsky 2012, section 5
+_SOURCE_WIDE = {"conv3", "conv4", "conv5"}
 _WHITENING_PART = 64  # images at a time: their patches take many times the images' memory
 _WHITENING_FLOOR = 1e-2  # keeps the noise of near-constant directions small
 _PATCH_PIXELS = 2**16  # pixels whose patches are in memory at once: 64 images of 32 px
@@ -25,6 +26,8 @@ def initialize(model: nn.Module, init: Init, generator: torch.Generator | None =
         init: `xavier`, uniform with variance 2 / (fan_in + fan_out), biases 0 (Glorot 2010; the tutorial);
             `gaussian`, deviation 0.01 and biases 0, but 1 in conv2, conv4, conv5 and the hidden dense layers
             fc6 and fc7 of an eight-layer net (Krizhevsky 2012, section 5);
+            `gaussian_source`, the same but deviation 0.03 in conv3, conv4 and conv5 of an eight-layer net, as in
+            the authors' code (computerhistory/AlexNet-Source-Code, layers/layers-145.cfg);
             `kaiming`, normal with variance 2 / fan_in, biases 0 (He 2015).
         generator: source of randomness, on the CPU; None: torch's global one.
 
@@ -37,16 +40,18 @@ def initialize(model: nn.Module, init: Init, generator: torch.Generator | None =
             layer.reset_parameters()
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue
+        own_name = name.rpartition(".")[2]
         if init == "xavier":
             nn.init.xavier_uniform_(layer.weight, generator=generator)
-        elif init == "gaussian":
-            nn.init.normal_(layer.weight, std=0.01, generator=generator)
+        elif init in ("gaussian", "gaussian_source"):
+            wide = init == "gaussian_source" and eight_layers and own_name in _SOURCE_WIDE
+            nn.init.normal_(layer.weight, std=0.03 if wide else 0.01, generator=generator)
         elif init == "kaiming":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         else:
-            raise UserError(f"unknown init {init!r}: choose xavier, gaussian or kaiming")
+            raise UserError(f"unknown init {init!r}: choose xavier, gaussian, gaussian_source or kaiming")
         if layer.bias is not None:
-            one = init == "gaussian" and eight_layers and name.rpartition(".")[2] in _PAPER_BIAS_ONE
+            one = init.startswith("gaussian") and eight_layers and own_name in _PAPER_BIAS_ONE
             nn.init.constant_(layer.bias, 1.0 if one else 0.0)
 
 

@@ -55,6 +55,7 @@ def finish(
         split=split,
         mistakes=worst_mistakes(log_p_NK, images, card.class_names),
         filters_OCHW=_first_filters(model),
+        towers=_towers(model),
         recipe=to_dict(recipe),
     )
     write_report(folder.report, content)
@@ -110,6 +111,16 @@ def repeat_command(values: dict[str, Any]) -> str:
     return shlex.join(parts + recipes.overrides(recipe))
 
 
+def _convolutions(model: ConvNet) -> list[torch.nn.Conv2d]:
+    return [layer for layer in model.features if isinstance(layer, torch.nn.Conv2d)]
+
+
+def _towers(model: ConvNet) -> int:
+    """Parts that the second convolution sees the first one's maps in."""
+    second = _convolutions(model)[1:2]
+    return second[0].groups if second else 1
+
+
 def _first_filters(model: ConvNet) -> Any:
-    first = next(layer for layer in model.features if isinstance(layer, torch.nn.Conv2d))
+    first = _convolutions(model)[0]
     return first.weight.detach().float().cpu().contiguous().numpy()

@@ -13,6 +13,7 @@ from torch.optim.sgd import sgd
 
 from alexnet.config import OptimizerConfig, Recipe
 from alexnet.training.muon import Muon
+from alexnet.training.sgd_2012 import Sgd2012
 
 Optimizers = list[torch.optim.Optimizer]
 
@@ -73,6 +74,8 @@ def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
     if config.name == "adamw":
         return [_adamw(named, config)]
     momentum = 0.9 if config.momentum is None else config.momentum
+    if config.name == "sgd_2012":
+        return [_sgd_2012(named, config, momentum)]
     nesterov = momentum > 0 if config.nesterov is None else config.nesterov
     return [_sgd(named, config, momentum, nesterov)]
 
@@ -98,6 +101,17 @@ def _sgd(
     named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, momentum: float, nesterov: bool
 ) -> torch.optim.Optimizer:
     return _SGD(_groups(named, config), lr=config.lr, momentum=momentum, nesterov=nesterov, fused=_fusible(named))
+
+
+def _sgd_2012(
+    named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, momentum: float
+) -> torch.optim.Optimizer:
+    weights = [(name, p) for name, p in named if p.ndim > 1]
+    biases = [(name, p) for name, p in named if p.ndim <= 1]
+    bias_lr = config.lr if config.bias_lr is None else config.bias_lr
+    groups = [group | {"lr": config.lr} for group in _groups(weights, config)]
+    groups += [group | {"lr": bias_lr} for group in _groups(biases, config)]
+    return Sgd2012(groups, lr=config.lr, momentum=momentum)
 
 
 def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -26,7 +26,7 @@ from alexnet.training.loop import Observer, Trainer
 from alexnet.weights import InitialWeights
 
 FileName = str | os.PathLike[str]
-_MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "without")
+_MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")
 _WHITENING_PIXELS = 5000 * 32 * 32  # 5000 images of 32 px, 102 of 224 px
 
 
@@ -185,6 +185,8 @@ def _build(recipe: Recipe, dataset: Dataset, initial: InitialWeights | None) -> 
         std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
     else:
         mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
+    if recipe.augment.raw_pixels:
+        std = (1 / 255,) * dataset.in_channels
     preprocessing = Preprocessing(
         image_px=dataset.image_px,
         in_channels=dataset.in_channels,

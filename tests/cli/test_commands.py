@@ -63,6 +63,35 @@ def test_evaluate_refuses_a_number_of_views(alexnet, digits_run: Path) -> None:
     assert "views must be 1, 2" in done.stderr
 
 
+def test_evaluate_several_places_of_each_image(alexnet, digits_run: Path) -> None:
+    for views in ("5", "dense"):
+        done = alexnet("evaluate", digits_run, "--data", "digits", "--views", views, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["n"] == 359
+
+
+def test_evaluate_several_networks_together(alexnet, digits_run: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "other name.safetensors"
+    weights.write_bytes((digits_run / "model.safetensors").read_bytes())
+    alone = json.loads(alexnet("evaluate", digits_run, "--data", "digits", "--json").stdout)
+    done = alexnet("evaluate", digits_run, weights, "--data", "digits", "--json")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    members = values.pop("members")
+    assert [member.pop("model") for member in members] == [str(digits_run), str(weights)]
+    assert members == [alone, alone]
+    assert values["top1"] == alone["top1"]
+    assert values["loss"] == pytest.approx(alone["loss"], rel=1e-6)
+    told = alexnet("evaluate", digits_run, weights, "--data", "digits")
+    assert "2 networks together on digits, test split, 1 view(s)" in told.stdout
+    assert f"{weights}: top-1 0." in told.stdout
+
+
+def test_evaluate_needs_a_network(alexnet) -> None:
+    done = alexnet("evaluate", "--data", "digits")
+    assert done.returncode == 2
+
+
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pets")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from alexnet import models, weights
 from alexnet.config import ModelCard, Preprocessing, UserError
 from alexnet.evaluation import Classifier, Failure, Prediction, load
+from alexnet.evaluation import classifier as module
 from alexnet.runtime import Runtime
 
 FP32 = Runtime(torch.device("cpu"), torch.float32, 1)
@@ -247,3 +250,81 @@ def test_evaluate_refuses_classes_the_network_does_not_know(classifier, tmp_path
         write_split(tmp_path / "pets", split, {"bee": 1, "yak": 2})
     with pytest.raises(UserError, match="does not know: yak"):
         classifier.evaluate(str(tmp_path / "pets"))
+
+
+@pytest.fixture
+def halves(tmp_path) -> str:
+    """Images of 16 and of 40 px a side, of two classes the network knows."""
+    root = tmp_path / "pets"
+    for split in ("train", "test"):
+        for label, name in enumerate(("bee", "dog")):
+            (root / split / name).mkdir(parents=True)
+            for i, px in enumerate((16, 40)):
+                write(root / split / name / f"{i}.png", pixels(100 * label + i, px, px, 3))
+    return str(root)
+
+
+def views_asked_for(classifier: Classifier, monkeypatch: pytest.MonkeyPatch, source: str, **options) -> tuple:
+    """Side of the images, width and kind of the border that `evaluate` scores with."""
+    asked: list[tuple] = []
+
+    def note(model, images, how, runtime, views, border_px, border):
+        asked.append((images.image_px, border_px, border))
+        return torch.zeros(len(images), len(NAMES))
+
+    monkeypatch.setattr("alexnet.evaluation.classifier.log_probabilities", note)
+    classifier.evaluate(source, **options)
+    return asked[0]
+
+
+def trained_by(classifier: Classifier, **augment) -> Classifier:
+    recipe = {"val_fraction": 0.1, "augment": {"crop_padding_px": 0, "crop_border": "black", **augment}}
+    return Classifier(classifier.model, replace(classifier.card, recipe=recipe), FP32)
+
+
+@pytest.mark.parametrize("views", [5, 10, "dense"])
+def test_several_places_are_cut_from_larger_images(classifier, halves, monkeypatch, views):
+    plain = trained_by(classifier)
+    for one in (classifier, plain):  # converted weights have no recipe
+        assert views_asked_for(one, monkeypatch, halves, views=views) == (18, None, "black")  # 16 * 8 / 7
+        assert views_asked_for(one, monkeypatch, halves, views=views, resize_px=20) == (20, None, "black")
+
+
+@pytest.mark.parametrize("views", [5, 10, "dense"])
+def test_several_places_are_cut_with_the_border_of_the_training(classifier, halves, monkeypatch, views):
+    for kind in ("black", "reflect"):
+        bordered = trained_by(classifier, crop_padding_px=3, crop_border=kind)
+        assert views_asked_for(bordered, monkeypatch, halves, views=views) == (16, 3, kind)
+        assert views_asked_for(bordered, monkeypatch, halves, views=views, resize_px=20) == (20, None, kind)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_one_place_needs_no_larger_images(classifier, halves, monkeypatch, views):
+    assert views_asked_for(classifier, monkeypatch, halves, views=views)[0] == 16
+    assert views_asked_for(classifier, monkeypatch, halves, views=views, resize_px=24)[0] == 24
+
+
+def test_256_px_are_cut_for_a_network_of_224():
+    assert round(module._ROOM_FOR_CROPS * 224) == 256
+
+
+def test_ten_crops_of_a_file_by_hand(classifier, tmp_path):
+    """Read at 18 px, scored at the four corners, the centre and their mirrors."""
+    x_HWC = pixels(11, 18, 18, 3)
+    root = tmp_path / "one"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            write(root / split / name / "0.png", x_HWC)
+    crops = [x_HWC[top : top + 16, left : left + 16] for top, left in [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)]]
+    crops += [crop[:, ::-1].copy() for crop in crops]
+    p_cat, p_dog = (sum(expected(classifier, crop)[name] for crop in crops) / 10 for name in ("cat", "dog"))
+    loss = -(math.log(p_cat) + math.log(p_dog)) / 2
+    assert classifier.evaluate(str(root), views=10).loss == pytest.approx(loss, rel=1e-4)
+
+
+def test_images_smaller_than_the_network_are_refused(classifier, halves):
+    with pytest.raises(UserError, match=r"resize_px \(15\) must be at least the network's input, 16"):
+        classifier.evaluate(halves, resize_px=15)
+    with pytest.raises(UserError, match="views must be 1, 2"):
+        classifier.evaluate(halves, views=3)

@@ -77,6 +77,50 @@ def test_ten_views_average_the_probabilities(net, images):
     torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_five_and_dense_views_of_larger_images_by_hand(net, images):
+    """16 px cut from images of 20: corners at 0 and 4, the centre at 2; the grid is 0, 1, 2, 3, 4."""
+    generator = torch.Generator().manual_seed(2)
+    x_NHWC = torch.randint(256, (3, 20, 20, 3), dtype=torch.uint8, generator=generator)
+    larger = Images(x_NHWC, torch.zeros(3, dtype=torch.int64))
+
+    def mean(places: list[tuple[int, int]], mirrored: bool) -> Tensor:
+        rows = []
+        for x_HWC in x_NHWC:
+            crops = [x_HWC[top : top + 16, left : left + 16] for top, left in places]
+            crops += [crop.flip(1) for crop in crops] if mirrored else []
+            rows.append(sum(probabilities(net, crop) for crop in crops) / len(crops))
+        return torch.stack(rows)
+
+    five = log_probabilities(net, larger, HOW, FP32, views=5).exp().double()
+    expected = mean([(2, 2), (0, 0), (0, 4), (4, 0), (4, 4)], mirrored=False)
+    torch.testing.assert_close(five, expected, rtol=1e-4, atol=1e-6)
+    dense = log_probabilities(net, larger, HOW, FP32, views="dense").exp().double()
+    expected = mean([(top, left) for top in range(5) for left in range(5)], mirrored=True)
+    torch.testing.assert_close(dense, expected, rtol=1e-4, atol=1e-6)
+
+
+class Peephole(nn.Module):
+    """Certain of class 1 where the top left pixel is bright, else of class 0."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return torch.stack([-x_NCHW[:, 0, 0, 0], x_NCHW[:, 0, 0, 0]], dim=1) * 1000
+
+
+@pytest.mark.parametrize(
+    ("views", "border_px", "share"),
+    [(1, None, 0), (2, None, 0), (5, 1, 1 / 5), (10, 1, 1 / 10), ("dense", 2, 1 / 50)],
+)
+def test_the_share_of_views_that_see_it(views, border_px, share):
+    """One bright pixel, as far from the corner as the border is wide, on black: one view begins with it."""
+    x_NHWC = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
+    place = {5: (1, 1), 10: (1, 1), "dense": (2, 2)}.get(views, (4, 4))
+    x_NHWC[0, place[0], place[1]] = 255
+    how = Preprocessing(image_px=8, in_channels=3, mean=(0.5,) * 3, std=(1.0,) * 3)
+    images = Images(x_NHWC, torch.zeros(1, dtype=torch.int64))
+    p_K = log_probabilities(Peephole(), images, how, FP32, views, border_px).exp()[0]
+    assert p_K.tolist() == pytest.approx([1 - share, share], abs=1e-6)
+
+
 @pytest.mark.parametrize("views", [1, 10])
 @pytest.mark.parametrize("batch_size", [1, 5, 22, 23])
 def test_batches_leave_no_trace(net, images, monkeypatch, batch_size, views):

@@ -29,7 +29,7 @@ from alexnet.evaluation.report import (
     write_report,
 )
 from alexnet.evaluation.report.page import _duration, _percent
-from alexnet.evaluation.report.pictures import data_uri
+from alexnet.evaluation.report.pictures import color_share, data_uri
 from alexnet.evaluation.report.style import _spread
 
 VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
@@ -143,6 +143,8 @@ EDGES: dict[str, dict[str, Any]] = {
     "one image": {"evaluation": evaluation(10, n=1)},
     "no mistakes": {"mistakes": []},
     "grey": {"mistakes": [mistake(channels=1)], "filters_OCHW": np.ones((6, 1, 5, 5))},
+    "two towers": {"filters_OCHW": np.random.default_rng(0).normal(size=(96, 3, 11, 11)), "towers": 2},
+    "two grey towers": {"filters_OCHW": np.ones((6, 1, 5, 5)), "towers": 2},
     "photographs": {"mistakes": [mistake(side_px=300)]},
     "mistake without a file": {"mistakes": [mistake(file=None)]},
     "no filters": {"filters_OCHW": None},
@@ -190,6 +192,37 @@ def test_report_says_what_was_measured(tmp_path: Path) -> None:
         assert expected in page.text
     assert html.count("data:image/png") == 25  # mistakes and filters
     assert len(html) < 400_000
+
+
+def test_towers_are_shown_apart_with_their_share_of_colour(tmp_path: Path) -> None:
+    """Six grey filters, then six whose channels cancel to nothing: no colour, and nothing but colour."""
+    grey = np.random.default_rng(0).integers(-9, 10, (6, 1, 4, 4)).repeat(3, axis=1).astype(float)
+    filters = np.concatenate([grey, grey * np.array([1.0, -2.0, 1.0])[:, None, None]])
+    html, page = render(tmp_path, filters_OCHW=filters, towers=2, mistakes=[])
+    assert "Tower 1: filters 1 to 6, 0% colour" in page.text
+    assert "Tower 2: filters 7 to 12, 100% colour" in page.text
+    assert html.count("data:image/png") == 2
+    assert html.index("Tower 1") < html.index(data_uri(filters_picture(grey))) < html.index("Tower 2")
+    html, page = render(tmp_path, filters_OCHW=filters, mistakes=[])
+    assert html.count("data:image/png") == 1
+    assert "Tower" not in page.text
+    with pytest.raises(ValueError, match="12 filters are not 5 equal parts"):
+        render(tmp_path, filters_OCHW=filters, towers=5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "share"),
+    [
+        ([1, 1, 1], 0),
+        ([1, 0, 0], 2 / 3),  # 1/3 is common: (4 + 1 + 1) / 9 of 1
+        ([3, -3, 0], 1),
+        ([2, 1, 0], 2 / 5),  # 1 is common: (1 + 0 + 1) / 5
+        ([0, 0, 0], 0),
+        ([5], 0),
+    ],
+)
+def test_share_of_colour(channels: list[float], share: float) -> None:
+    assert color_share(np.array(channels, dtype=float)[None, :, None, None]) == pytest.approx(share)
 
 
 def test_light_dark_and_print_each_have_their_style(tmp_path: Path) -> None:
@@ -288,6 +321,12 @@ def test_every_filter_has_its_tile(number: int) -> None:
     tops = corners & ~np.pad(corners, ((1, 0), (0, 0)))[:-1]
     assert tops.sum() == number
     assert picture.shape[1] <= 800
+
+
+def test_columns_may_be_chosen() -> None:
+    wide, narrow = (filters_picture(np.ones((48, 3, 11, 11)), columns) for columns in (16, None))
+    assert wide.shape[:2] == (101, 543)  # 3 rows of 16, enlarged three times, with gaps of a pixel
+    assert narrow.shape[0] > wide.shape[0]
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 3, 3), (0, 3, 3, 3), (3, 5, 5)])

@@ -90,7 +90,17 @@ def test_gaussian_is_the_papers(name):
         assert path.rpartition(".")[2] in ones or layer.bias.count_nonzero() == 0, path
 
 
-@pytest.mark.parametrize("init", ["xavier", "gaussian", "kaiming"])
+def test_gaussian_of_the_authors_code_is_wider_in_the_last_convolutions():
+    found = layers(initialized("alexnet_2012", "gaussian_source", image_px=63, num_classes=4))
+    for path, layer in found.items():
+        own = path.rpartition(".")[2]
+        w = layer.weight.detach()
+        std = 0.03 if own in ("conv3", "conv4", "conv5") else 0.01
+        assert w.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * w.numel())), path
+        assert layer.bias.unique().tolist() == [1 if own in ("conv2", "conv4", "conv5", "fc6", "fc7") else 0], path
+
+
+@pytest.mark.parametrize("init", ["xavier", "gaussian", "gaussian_source", "kaiming"])
 def test_the_same_seed_gives_the_same_weights(init):
     torch.manual_seed(1)
     first = initialized("lenet", init, seed=5).state_dict()
@@ -188,5 +198,7 @@ def test_weights_stay_trainable():
 
 
 def test_unknown_init():
-    with pytest.raises(UserError, match="unknown init 'orthogonal': choose xavier, gaussian or kaiming"):
+    with pytest.raises(
+        UserError, match="unknown init 'orthogonal': choose xavier, gaussian, gaussian_source or kaiming"
+    ):
         models.initialize(models.lenet(), "orthogonal")

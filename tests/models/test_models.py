@@ -17,7 +17,7 @@ from alexnet.models._response_norm import ResponseNorm
 
 PARAMETERS = {
     "tiny_alexnet": 613_834,
-    "cifar_alexnet": 1_674_178,
+    "cifar_alexnet": 2_837_954,
     "convnet_2012": 32 * 76 + 32 * 801 + 64 * 801 + 10 * 1025,  # each map or unit: its weights and a bias
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,

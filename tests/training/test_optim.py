@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -19,6 +20,7 @@ from alexnet.training.optim import (
     plateau_drops,
     set_lr,
 )
+from alexnet.training.sgd_2012 import Sgd2012
 
 PEAK = 0.4
 
@@ -148,6 +150,86 @@ def test_sgd_against_a_plain_loop(options, momentum, nesterov, decay_biases):
             velocity[name] = momentum * velocity[name] + g
             w[name] = w[name] - lr * (g + momentum * velocity[name] if nesterov else velocity[name])
     same(after, w)
+
+
+def constant_gradient(optimizer: torch.optim.Optimizer, w: torch.Tensor, lrs: list[float]) -> list[float]:
+    """The weight after each step, its gradient always 1."""
+    trace = []
+    for lr in lrs:
+        optimizer.param_groups[0]["lr"] = lr
+        w.grad = torch.ones_like(w)
+        optimizer.step()
+        trace.append(w.item())
+    return trace
+
+
+def test_the_papers_rule_on_a_trace_by_hand_and_where_torchs_differs():
+    """w = 1, gradient 1, momentum 0.9, decay 0.1, rate 0.1 twice, then 0.01.
+
+    v1 = -0.1 * 0.1 * 1 - 0.1                     = -0.11       w = 0.89
+    v2 = 0.9 * -0.11 - 0.1 * 0.1 * 0.89 - 0.1     = -0.2079     w = 0.6821
+    v3 = 0.9 * -0.2079 - 0.1 * 0.01 * 0.6821 - 0.01 = -0.1977921  w = 0.4843079
+
+    torch: b3 = 0.9 * 2.079 + 0.06821 + 1 = 2.93931, and w = 0.6821 - 0.01 * 2.93931 = 0.6527069.
+    """
+    lrs = [0.1, 0.1, 0.01]
+    ours, theirs = (torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    paper = constant_gradient(Sgd2012([ours], lr=0.1, momentum=0.9, weight_decay=0.1), ours, lrs)
+    sgd = constant_gradient(torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=0.1), theirs, lrs)
+    assert paper == pytest.approx([0.89, 0.6821, 0.4843079], abs=1e-12)
+    assert sgd == pytest.approx([0.89, 0.6821, 0.6527069], abs=1e-12)
+
+
+def test_the_papers_rule_goes_on_at_the_old_pace_when_the_rate_drops():
+    """Without decay and with gradient 1 the pace is lr / (1 - momentum): 1 a step at 0.1, 0.1 a step at 0.01."""
+    w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    trace = constant_gradient(Sgd2012([w], lr=0.1, momentum=0.9), w, [0.1] * 400 + [0.01] * 400)
+    paces = [before - after for before, after in itertools.pairwise(trace)]
+    assert paces[398] == pytest.approx(1)
+    assert paces[399] == pytest.approx(0.9 * 1 + 0.01)
+    assert paces[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize("bias_lr", [None, 0.2])
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.8])
+def test_the_papers_rule_against_a_plain_loop(momentum, bias_lr, decay_biases):
+    weight_decay, kept = 0.3, 0.9 if momentum is None else momentum
+    config = OptimizerConfig(
+        name="sgd_2012",
+        lr=0.1,
+        bias_lr=bias_lr,
+        weight_decay=weight_decay,
+        momentum=momentum,
+        decay_biases=decay_biases,
+    )
+    w, gradients, after = run(config, LRS)
+    velocity = {name: np.zeros_like(value) for name, value in w.items()}
+    for weight_lr, gradient in zip(LRS, gradients, strict=True):
+        for name in w:
+            bias = name.endswith("bias")
+            lr = 2 * weight_lr if bias and bias_lr else weight_lr  # the schedule scales both alike
+            decay = 0.0 if bias and not decay_biases else weight_decay
+            velocity[name] = kept * velocity[name] - decay * lr * w[name] - lr * gradient[name]
+            w[name] = w[name] + velocity[name]
+    same(after, w)
+
+
+def test_at_one_rate_the_papers_rule_is_torchs():
+    classical = OptimizerConfig(name="sgd", momentum=0.8, nesterov=False, weight_decay=0.3)
+    paper = OptimizerConfig(name="sgd_2012", momentum=0.8, weight_decay=0.3)
+    same(run(paper, [0.1] * 4)[2], run(classical, [0.1] * 4)[2])
+
+
+def test_the_papers_rule_leaves_parameters_without_gradients_alone():
+    first, second = (torch.ones(3, requires_grad=True) for _ in range(2))
+    optimizer = Sgd2012([first, second], lr=0.1, weight_decay=0.5)
+    optimizer.step()
+    assert not optimizer.state
+    first.grad = torch.ones(3)
+    optimizer.step()
+    assert second.tolist() == [1, 1, 1]
+    assert first.tolist() == pytest.approx([0.85] * 3)
 
 
 @pytest.mark.parametrize("decay_biases", [False, True])

@@ -169,6 +169,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "model": ModelConfig(name="lenet", dropout=0.3, whiten=True),
         "optimizer": OptimizerConfig(name="muon", lr=0.05, other_lr=0.02),
     },
+    "the paper's rule, the rate dropping": {
+        "optimizer": OptimizerConfig(name="sgd_2012", lr=0.02, bias_lr=0.04),
+        "schedule": ScheduleConfig(name="step", step_epochs=(1,)),
+    },
     "varied images": {"augment": VARIED},
     "batch norm, smaller images first, in parts": {
         "model": ModelConfig(name="cifar_alexnet", dropout=0.3),

@@ -11,10 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet import cli, training, weights
+from alexnet import cli, models, training, weights
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe, UserError
 from alexnet.data import Dataset
 from alexnet.data.split import drawn
+from alexnet.training import finish as finish_module
 from alexnet.training import run as run_module
 
 Data = Callable[..., Dataset]
@@ -211,3 +212,36 @@ def test_options_go_to_the_network_that_takes_them(small_data: Data, tmp_path):
     assert model.features.pool2.kernel_size == 2
     with pytest.raises(UserError, match="lenet takes no option norm"):
         training.train(recipe(model=ModelConfig(name="lenet", norm="none")), out=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "std"),
+    [({"raw_pixels": True}, 1 / 255), ({"raw_pixels": True, "normalize": False}, 1 / 255), ({"normalize": False}, 1)],
+)
+def test_pixels_on_their_own_scale(small_data: Data, changes: dict[str, Any], std: float) -> None:
+    """What the network sees of raw pixels are levels of 0..255, less the mean level where they are normalised."""
+    data = small_data(channels=3, px=64)
+    _, card = run_module._build(
+        recipe(model=ModelConfig(name="tiny_alexnet"), augment=AugmentConfig(**changes)), data, None
+    )
+    how = card.preprocessing
+    assert how.std == pytest.approx((std,) * 3)
+    levels_NHWC = data.train.pixels_NHWC.double()
+    mean_C = levels_NHWC.mean((0, 1, 2)) if changes.get("normalize", True) else torch.zeros(3)
+    expected_NCHW = ((levels_NHWC - mean_C) / 255 / std).permute(0, 3, 1, 2)
+    got_NCHW = run_module.Normalizer(how, torch.device("cpu"), torch.float32)(data.train.pixels_NHWC)
+    torch.testing.assert_close(got_NCHW.double(), expected_NCHW, rtol=1e-5, atol=1e-4)
+
+
+def test_the_variant_reaches_the_network_and_its_card(small_data: Data) -> None:
+    data = small_data(channels=3, px=64)
+    for variant, first in ((None, "conv1"), ("paper", "conv1"), ("source", "pad1")):
+        model, card = run_module._build(recipe(model=ModelConfig(name="alexnet_2012", variant=variant)), data, None)
+        assert next(iter(model.features.named_children()))[0] == first
+        assert card.options.get("variant") == variant
+
+
+@pytest.mark.parametrize(("network", "towers"), [("alexnet_2012", 2), ("alexnet", 1), ("tiny_alexnet", 1)])
+def test_towers_of_the_first_layer(network: str, towers: int) -> None:
+    with torch.device("meta"):
+        assert finish_module._towers(models.create(network)) == towers

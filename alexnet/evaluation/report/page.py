@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import plots
-from alexnet.evaluation.report.pictures import data_uri, filters_picture
+from alexnet.evaluation.report.pictures import color_share, columns_for, data_uri, filters_picture
 from alexnet.evaluation.report.style import inline_svg
 from alexnet.files import atomic_write
 
@@ -79,6 +79,8 @@ class ReportContent:
     """Worst first."""
     filters_OCHW: NDArray[Any] | None = None
     """Weights of the first convolution, or patches of a dictionary; C = 1 or 3."""
+    towers: int = 1
+    """Equal parts of these filters that later layers see apart, as on the two GPUs of 2012; shown one by one."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain values; nested groups are shown as `group.field`."""
 
@@ -131,7 +133,7 @@ def _view(content: ReportContent) -> dict[str, Any]:
         "overconfidence": sum(b.n * ((b.confidence or 0) - (b.accuracy or 0)) for b in evaluation.bins)
         / evaluation.n,
         "mistakes": [(mistake, data_uri(mistake.pixels_HWC)) for mistake in content.mistakes],
-        "filters": _filters(content.filters_OCHW),
+        "filters": _filters(content.filters_OCHW, content.towers),
         "recipe": _flatten(content.recipe),
     }
 
@@ -158,19 +160,40 @@ def _pace(history: plots.History) -> float | None:
     return float(np.median(rates)) if rates else None
 
 
-def _filters(filters_OCHW: NDArray[Any] | None) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Tower:
+    """Filters shown together."""
+
+    first: int
+    """Counted from 1, likewise `last`."""
+    last: int
+    uri: str
+    width_px: int
+    color_share: float
+    """Of the weights' squares, what is not common to the three channels, 0..1."""
+
+
+def _filters(filters_OCHW: NDArray[Any] | None, towers: int) -> dict[str, Any] | None:
     if filters_OCHW is None:
         return None
-    picture = filters_picture(filters_OCHW)
     number, channels, H, W = filters_OCHW.shape
-    return {
-        "uri": data_uri(picture),
-        "width_px": picture.shape[1],
-        "number": number,
-        "channels": channels,
-        "height": H,
-        "width": W,
-    }
+    if number % towers:
+        raise ValueError(f"{number} filters are not {towers} equal parts")
+    size = number // towers
+    columns = columns_for(number)
+    shown = [_tower(filters_OCHW[i * size : (i + 1) * size], i * size + 1, columns) for i in range(towers)]
+    return {"towers": shown, "number": number, "channels": channels, "height": H, "width": W}
+
+
+def _tower(filters_OCHW: NDArray[Any], first: int, columns: int) -> _Tower:
+    picture = filters_picture(filters_OCHW, columns)
+    return _Tower(
+        first=first,
+        last=first + len(filters_OCHW) - 1,
+        uri=data_uri(picture),
+        width_px=picture.shape[1],
+        color_share=color_share(filters_OCHW),
+    )
 
 
 @dataclass(frozen=True)

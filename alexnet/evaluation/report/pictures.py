@@ -17,7 +17,7 @@ _LOSSLESS_PX = 64  # larger photographs are stored as JPEG, a tenth of the bytes
 _LARGEST_PX = 256
 
 
-def filters_picture(filters_OCHW: NDArray[Any]) -> NDArray[np.uint8]:
+def filters_picture(filters_OCHW: NDArray[Any], columns: int | None = None) -> NDArray[np.uint8]:
     """All filters of a layer side by side, enlarged to show single weights.
 
     Each filter is scaled by its own largest weight, symmetrically: zero is mid-grey (127 or 128), the largest
@@ -26,6 +26,7 @@ def filters_picture(filters_OCHW: NDArray[Any]) -> NDArray[np.uint8]:
 
     Args:
         filters_OCHW: a convolution's weights, floats, C = 1 or 3.
+        columns: filters side by side; None: 8, or 16 of more than 48.
 
     Returns:
         uint8 [height, width, 4], RGBA with transparent gaps between the filters.
@@ -40,7 +41,7 @@ def filters_picture(filters_OCHW: NDArray[Any]) -> NDArray[np.uint8]:
     largest_O = np.abs(weights_OHWC).max(axis=(1, 2, 3), keepdims=True)
     level_OHWC = 127.5 + 127.5 * weights_OHWC / np.where(largest_O > 0, largest_O, 1)
 
-    columns = min(number, 8 if number <= 48 else 16)
+    columns = min(number, columns or columns_for(number))
     rows = -(-number // columns)
     scale = max(1, _WIDTH_PX // (columns * (W + 1)))
     gap = max(1, scale // 2)
@@ -52,6 +53,19 @@ def filters_picture(filters_OCHW: NDArray[Any]) -> NDArray[np.uint8]:
         picture[y : y + H * scale, x : x + W * scale, :3] = tile_HWC
         picture[y : y + H * scale, x : x + W * scale, 3] = 255
     return picture
+
+
+def columns_for(number: int) -> int:
+    """Filters side by side of so many in all."""
+    return 8 if number <= 48 else 16
+
+
+def color_share(filters_OCHW: NDArray[Any]) -> float:
+    """Share of the weights' squares, 0..1, that is not common to the channels: 0 for grey filters, or none at all."""
+    weights_OCHW = np.nan_to_num(filters_OCHW.astype(np.float64), posinf=0, neginf=0)
+    color_OCHW = weights_OCHW - weights_OCHW.mean(axis=1, keepdims=True)
+    total = float((weights_OCHW**2).sum())
+    return float((color_OCHW**2).sum()) / total if total > 0 else 0.0
 
 
 def data_uri(pixels_HWC: NDArray[np.uint8]) -> str:
