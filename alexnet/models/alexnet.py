@@ -6,6 +6,7 @@ from torch import nn
 
 from alexnet.config import Activation, UserError, Variant
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
+from alexnet.models._response_norm import ResponseNorm
 from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of 2012's training images, as torchvision and timm use them
@@ -17,8 +18,7 @@ def _pool(name: str) -> tuple[str, nn.Module]:
 
 
 def _response_norm(name: str) -> tuple[str, nn.Module]:
-    # alpha is the paper's 1e-4 times n = 5: torch divides alpha by n, the paper does not (3.3).
-    return name, nn.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+    return name, ResponseNorm(alpha=1e-4)
 
 
 def _dense_layers(inputs: int, num_classes: int, dropout: float, activation: Activation) -> nn.Sequential:

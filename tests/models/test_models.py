@@ -145,7 +145,7 @@ def test_inputs_of_the_first_dense_layer():
     assert shapes_only("alexnet_2012").classifier.fc6.in_features == 9_216
     assert shapes_only("tiny_alexnet").classifier.fc4.in_features == 2_048
     assert shapes_only("lenet").classifier.fc3.in_features == 256
-    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 1_024
+    assert shapes_only("cifar_alexnet").classifier.fc6.in_features == 1_536
 
 
 def test_every_parameter_is_learned(small):
