@@ -331,7 +331,7 @@ def test_dense_layers_with_norms_against_plain_matrix_products(activation):
     net = with_statistics(with_numbers(shapes_only("cifar_alexnet", image_px=9, activation=activation))).eval()
     x_NCHW, act, dense = noise(4, 3, 9, 9), ACTIVATIONS[activation], net.classifier
     with torch.inference_mode():
-        h = net.features(x_NCHW).reshape(4, 1_024)
+        h = net.features(x_NCHW).reshape(4, 1_536)
         h = act(plain_norm(h @ dense.fc6.weight.T, dense.norm6))
         h = act(plain_norm(h @ dense.fc7.weight.T, dense.norm7))
         torch.testing.assert_close(net(x_NCHW), h @ dense.fc8.weight.T + dense.fc8.bias, rtol=1e-4, atol=1e-5)
@@ -447,13 +447,16 @@ def test_fast_response_norm_equals_torchs_and_its_gradient():
     assert ours(a_NCHW.bfloat16()).dtype == torch.float32
 
 
+DENSE = (1536 * 256 + 512) + (256 * 256 + 512) + (256 * 10 + 10)  # of cifar_alexnet
+
+
 @pytest.mark.parametrize(
     ("towers", "parameters"),
     [
-        # conv1; conv2 to conv5 with norms; fc6 and fc7 with norms; fc8
-        ("one", 312 + 9 * (24 * 64 + 64 * 256 + 256 * 256 + 256 * 256) + 2 * 832 + 262_656 + 66_048 + 2570),
-        ("two", 312 + 9 * (12 * 64 + 64 * 256 + 128 * 256 + 128 * 256) + 2 * 832 + 262_656 + 66_048 + 2570),
-        ("half", 156 + 9 * (12 * 32 + 32 * 128 + 128 * 128 + 128 * 256) + 2 * 544 + 262_656 + 66_048 + 2570),
+        # conv1; conv2 to conv5, fc6 and fc7 with norms; fc8
+        ("one", 312 + 9 * (24 * 64 + 64 * 256 + 256 * 384 + 384 * 384) + 2 * 1088 + DENSE),
+        ("two", 312 + 9 * (12 * 64 + 64 * 256 + 128 * 384 + 192 * 384) + 2 * 1088 + DENSE),
+        ("half", 156 + 9 * (12 * 32 + 32 * 128 + 128 * 192 + 192 * 384) + 2 * 736 + DENSE),
     ],
 )
 def test_towers_have_so_many_parameters(towers, parameters):
