@@ -16,7 +16,7 @@ from alexnet.models._build import _Flatten
 
 PARAMETERS = {
     "tiny_alexnet": 613_834,
-    "cifar_alexnet": 1_674_178,
+    "cifar_alexnet": 2_837_954,
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,
     "alexnet_owt": 61_100_840,
