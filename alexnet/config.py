@@ -399,6 +399,10 @@ class Recipe:
                 self.augment.normalize,
                 "pixels are scaled as the weights of init are used to: leave augment.normalize on",
             )
+            _require(
+                not self.augment.raw_pixels,
+                "pixels are scaled as the weights of init are used to: leave augment.raw_pixels off",
+            )
             _require(not self.model.whiten, "model.whiten would replace the first layer of init: drop one of the two")
 
 

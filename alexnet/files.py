@@ -1,10 +1,11 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and downloads that do not hang."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,17 @@ def write_json(path: str | Path, values: Any) -> None:
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def socket_timeout(seconds: float = 30.0) -> Iterator[None]:
+    """Sockets opened in the block raise `TimeoutError` after `seconds` of silence, for downloads that set no limit."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _sync(path: Path) -> None:

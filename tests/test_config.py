@@ -62,6 +62,11 @@ from alexnet.config import (
         (OptimizerConfig, {"name": "sgd_2012", "bias_lr": 0.0}, "optimizer.bias_lr must be positive"),
         (ModelConfig, {"variant": "source"}, "model.variant is not used by tiny_alexnet .*alexnet_2012"),
         (OptimizerConfig, {"name": "muon", "other_lr": 0.0}, "optimizer.other_lr must be positive"),
+        (
+            OptimizerConfig,
+            {"name": "muon", "other_weight_decay": -0.1},
+            "optimizer.other_weight_decay cannot be negative",
+        ),
         (ScheduleConfig, {"warmup_epochs": -1.0}, "schedule.warmup_epochs"),
         (ScheduleConfig, {"name": "step", "factor": 0.0}, "schedule.factor"),
         (ScheduleConfig, {"name": "step", "factor": 1.0}, "schedule.factor"),
@@ -84,6 +89,7 @@ from alexnet.config import (
         (Recipe, {"init": "run", "freeze_epochs": 2}, "freeze_epochs is not used while nothing is frozen"),
         (Recipe, {"init": "run", "freeze": "body", "freeze_epochs": 10}, "freeze_epochs must lie in 1..9"),
         (Recipe, {"init": "run", "augment": AugmentConfig(normalize=False)}, "leave augment.normalize on"),
+        (Recipe, {"init": "run", "augment": AugmentConfig(raw_pixels=True)}, "leave augment.raw_pixels off"),
         (Recipe, {"init": "run", "model": ModelConfig(whiten=True)}, "would replace the first layer of init"),
         (Recipe, {"layer_decay": 0.0}, "layer_decay must lie in"),
         (Recipe, {"layer_decay": 1.5}, "layer_decay must lie in"),
@@ -162,6 +168,7 @@ def test_the_ends_of_each_range_are_allowed(kind: type[Any], values: dict[str, A
         (OptimizerConfig, "sgd_2012", {"nesterov": True}, "optimizer.nesterov is not used by sgd_2012"),
         (OptimizerConfig, "sgd", {"bias_lr": 0.1}, "optimizer.bias_lr is not used by sgd .it belongs to sgd_2012"),
         (OptimizerConfig, "sgd", {"other_lr": 0.1}, "optimizer.other_lr is not used by sgd .it belongs to muon"),
+        (OptimizerConfig, "sgd", {"other_weight_decay": 0.1}, "other_weight_decay is not used by sgd .* to muon"),
         (ScheduleConfig, "cosine", {"factor": 0.1}, "factor is not used by cosine .it belongs to step, plateau"),
         (ScheduleConfig, "one_cycle", {"step_epochs": (1,)}, "drop it, or pass --schedule.step-epochs None"),
         (ScheduleConfig, "step", {"patience_epochs": 2}, "schedule.patience_epochs is not used by step"),
@@ -195,6 +202,7 @@ def some_recipes(draw: st.DrawFn) -> Recipe:
     optimizer: dict[str, Any] = {"name": draw(st.sampled_from(get_args(OptimizerName))), "lr": draw(positive)}
     if optimizer["name"] == "muon":
         optimizer["other_lr"] = draw(st.none() | positive)
+        optimizer["other_weight_decay"] = draw(st.none() | st.floats(0, 1))
     if optimizer["name"] == "adamw":
         optimizer["betas"] = draw(st.none() | st.tuples(shares, shares))
     else:

@@ -82,3 +82,11 @@ def test_json(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert json.loads(text) == json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+
+
+def test_socket_timeout_holds_in_its_block_only():
+    before = socket.getdefaulttimeout()
+    with pytest.raises(RuntimeError), socket_timeout(1.5):
+        assert socket.getdefaulttimeout() == 1.5
+        raise RuntimeError
+    assert socket.getdefaulttimeout() == before

@@ -97,6 +97,8 @@ def test_the_papers_recipe():
     assert recipe.schedule == ScheduleConfig(name="plateau", factor=0.1, max_drops=3)
     assert recipe.val_fraction > 0
     assert (recipe.augment.flip, recipe.augment.normalize, recipe.augment.raw_pixels) == ("random", True, True)
+    assert (recipe.resize_px, recipe.image_px) == (256, 224)
+    assert (recipe.augment.pca_color, recipe.augment.pca_color_of) == (0.1, "train")
     assert (recipe.label_smoothing, recipe.ema_decay, recipe.grad_clip_norm) == (0, None, None)
     assert recipe.precision == "fp32"
 
@@ -104,6 +106,7 @@ def test_the_papers_recipe():
 def test_the_papers_net_as_of_today():
     then, now = recipes.imagenet_2012(), recipes.imagenet_modern()
     assert now.model.name == then.model.name == "alexnet_2012"
+    assert (now.resize_px, now.image_px, now.augment.pca_color) == (256, 224, 0.1)
     assert (now.schedule.name, now.precision) == ("cosine", "auto")
     assert now.label_smoothing > 0
     assert now.optimizer.lr / then.optimizer.lr == now.batch_size / then.batch_size == 4

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +11,7 @@ from alexnet.config import UserError
 from alexnet.data import cache
 from alexnet.data.cifar import LAYOUTS
 from alexnet.data.decode import reason_of
-
-_TIMEOUT_S = 30.0
+from alexnet.files import socket_timeout
 
 
 @dataclass(frozen=True)
@@ -117,15 +113,5 @@ def download_url(url: str, folder: str, name: str, md5: str) -> None:
     """Torchvision's downloader, with a time limit for a network that does not answer."""
     from torchvision.datasets.utils import download_url as download
 
-    with _socket_timeout(_TIMEOUT_S):
+    with socket_timeout():
         download(url, folder, name, md5)
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

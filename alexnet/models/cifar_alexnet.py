@@ -33,8 +33,8 @@ def cifar_alexnet(
 
     The first convolution sees 2 x 2 pixels: it is there to be whitened (`model.whiten`). Each layer between it and
     the last is normalised over the batch (Ioffe 2015), and the last maps are pooled to 2 x 2, so images of any side
-    from 9 px on can be mixed in one training. Widths as in cifar10-airbench (Jordan 2024), which has seven
-    convolutions and one dense layer.
+    from 9 px on can be mixed in one training. Its first widths are those of cifar10-airbench (Jordan 2024),
+    which has seven convolutions and one dense layer.
 
     Args:
         num_classes: K, the number of outputs.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 
 from alexnet import models
 from alexnet.config import ModelCard, UserError
+from alexnet.files import socket_timeout
 from alexnet.models import ConvNet
 from alexnet.weights import native
 from alexnet.weights._files import detect, sha256_of
@@ -20,7 +19,6 @@ from alexnet.weights._fit import entries, mismatches
 from alexnet.weights.convert import convert
 
 _TORCHVISION = "torchvision:"
-_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _download(published: _Published, path: Path) -> None:
     """Fetch the file; it appears at `path` whole and with its check sum, or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _socket_timeout(_TIMEOUT_S):
+        with socket_timeout():
             torch.hub.download_url_to_file(published.url, str(path), published.sha256_begins, progress=False)
     except (OSError, RuntimeError) as error:  # RuntimeError: a wrong check sum
         reason = getattr(error, "reason", None) or error
@@ -147,16 +145,6 @@ def _download(published: _Published, path: Path) -> None:
             f"{published.url} cannot be downloaded ({reason}), and there is no {path}: put the file there, or name "
             "your own copy with --init FILE"
         ) from error
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _head(model: ConvNet) -> str:

@@ -298,6 +298,15 @@ def test_several_places_are_cut_with_the_border_of_the_training(classifier, halv
         assert views_asked_for(bordered, monkeypatch, halves, views=views, resize_px=20) == (20, None, kind)
 
 
+@pytest.mark.parametrize("views", [1, 5, 10, "dense"])
+def test_views_are_cut_from_the_images_that_training_cut_from(classifier, halves, monkeypatch, views):
+    how = replace(classifier.card.preprocessing, resize_px=24)
+    card = replace(classifier.card, preprocessing=how)
+    zoomed = trained_by(Classifier(classifier.model, card, FP32))
+    assert views_asked_for(zoomed, monkeypatch, halves, views=views) == (24, None, "black")
+    assert views_asked_for(zoomed, monkeypatch, halves, views=views, resize_px=20) == (20, None, "black")
+
+
 @pytest.mark.parametrize("views", [1, 2])
 def test_one_place_needs_no_larger_images(classifier, halves, monkeypatch, views):
     assert views_asked_for(classifier, monkeypatch, halves, views=views)[0] == 16

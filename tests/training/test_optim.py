@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -286,6 +287,16 @@ def test_what_muon_leaves_to_sgd_takes_its_own_rate_and_momentum():
         assert {p.ndim for p in group["params"]} == ndim
         assert (group["lr"], group["momentum"], group["nesterov"]) == (0.2, 0.9, True)
         assert group["weight_decay"] == decay  # neither biases nor norms
+
+
+def test_what_muon_leaves_to_sgd_takes_its_own_decay():
+    config = OptimizerConfig(name="muon", weight_decay=0.1, other_weight_decay=0.25)
+    muon, sgd = build_optimizers(models.cifar_alexnet(), config)
+    assert [group["weight_decay"] for group in muon.param_groups] == [0.1]
+    assert [group["weight_decay"] for group in sgd.param_groups] == [0.25, 0.0]
+    for none in (0.0, None):
+        _, sgd = build_optimizers(models.cifar_alexnet(), replace(config, other_weight_decay=none))
+        assert [group["weight_decay"] for group in sgd.param_groups] == [0.1 if none is None else 0.0, 0.0]
 
 
 def test_muon_defaults():

@@ -37,9 +37,10 @@ def study(quick: bool) -> Study:
         ),
         setup=Text(
             f"TinyAlexNet without dropout on {images:,} training images, {epochs} epochs. Crops are cut from the image "
-            "with a border of 4 px, 81 places. Colours are shifted by draws of deviation 0.1, as the paper does. The training error is that of the finished network on the images as they "
-            "are.",
-            f"不用 dropout 的 TinyAlexNet，{images:,} 張訓練圖像、{epochs} 個 epoch。圖像加上 4 px 邊框後裁剪，共 81 個位置；顏色偏移的標準差為 0.1，與論文相同。"
+            "with a border of 4 px, 81 places. Colours are shifted by draws of deviation 0.1, as the paper does. The "
+            "training error is that of the finished network on the images as they are.",
+            f"不用 dropout 的 TinyAlexNet，{images:,} 張訓練圖像、{epochs} 個 epoch。"
+            "圖像加上 4 px 邊框後裁剪，共 81 個位置；顏色偏移的標準差為 0.1，與論文相同。"
             "訓練錯誤率是訓練完成的網路在未變動圖像上的錯誤率。",
         ),
         arms=tuple(
