@@ -47,19 +47,23 @@ def random_crop(
 def with_border(x_NHWC: Tensor, padding_px: int, border: CropBorder) -> Tensor:
     """Images [N, H, W, C] with `padding_px` more on each side, less than H and W where the border reflects them."""
     if border == "reflect":
-        rows, columns = (_reflected(side, padding_px, x_NHWC.device) for side in x_NHWC.shape[1:3])
-        return x_NHWC.index_select(1, rows).index_select(2, columns)
+        return _reflected(_reflected(x_NHWC, padding_px, 1), padding_px, 2)
     return F.pad(x_NHWC, (0, 0, padding_px, padding_px, padding_px, padding_px))
 
 
-def _reflected(side: int, padding_px: int, device: torch.device) -> Tensor:
-    """Positions along one side with its border; the edge itself is not repeated."""
-    places = torch.arange(-padding_px, side + padding_px, device=device).abs()
-    return torch.minimum(places, 2 * (side - 1) - places)
+def _reflected(x_NHWC: Tensor, padding_px: int, axis: int) -> Tensor:
+    """Images with their first and last pixels along `axis` mirrored at its ends; the edge itself is not repeated."""
+    last = x_NHWC.shape[axis] - 1
+    before = x_NHWC.narrow(axis, 1, padding_px).flip(axis)
+    after = x_NHWC.narrow(axis, last - padding_px, padding_px).flip(axis)
+    return torch.cat([before, x_NHWC, after], axis)
 
 
 def flip(x_NHWC: Tensor, mirrored_N: Tensor) -> Tensor:
     """Mirror left to right the images where the bool tensor `mirrored_N` [N] is true."""
+    if x_NHWC.device.type == "cpu":  # half of the copying; elsewhere counting those would wait for the device
+        chosen = mirrored_N.nonzero().flatten()
+        return x_NHWC.index_copy(0, chosen, x_NHWC.index_select(0, chosen).flip(2))
     return torch.where(mirrored_N[:, None, None, None], x_NHWC.flip(2), x_NHWC)
 
 
