@@ -27,6 +27,7 @@ NAMES = {
     "tiny_cifar10",
     "tiny_cifar10_best",
     "cifar_alexnet_fast",
+    "cifar_alexnet_best",
     "tiny_fast",
     "lenet_fashion",
     "lenet_cifar10",
