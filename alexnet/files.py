@@ -51,7 +51,7 @@ def write_json(path: str | Path, values: Any) -> None:
 
 @contextmanager
 def socket_timeout(seconds: float = 30.0) -> Iterator[None]:
-    """Sockets opened in the block raise `TimeoutError` after `seconds` of silence, for downloads that set no limit."""
+    """Sockets opened in the block raise `TimeoutError` after `seconds` of silence; for downloads without a limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -4,11 +4,12 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from alexnet.files import atomic_write, write_json
+from alexnet.files import atomic_write, socket_timeout, write_json
 
 
 def test_the_file_appears_whole(tmp_path):
@@ -86,7 +87,13 @@ def test_json(tmp_path):
 
 def test_socket_timeout_holds_in_its_block_only():
     before = socket.getdefaulttimeout()
-    with pytest.raises(RuntimeError), socket_timeout(1.5):
-        assert socket.getdefaulttimeout() == 1.5
-        raise RuntimeError
+    inside = []
+
+    def fail():
+        with socket_timeout(1.5):
+            inside.append(socket.getdefaulttimeout())
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, fail)
+    assert inside == [1.5]
     assert socket.getdefaulttimeout() == before
