@@ -94,6 +94,7 @@ def test_socket_timeout_holds_in_its_block_only():
             inside.append(socket.getdefaulttimeout())
             raise RuntimeError
 
-    pytest.raises(RuntimeError, fail)
+    with pytest.raises(RuntimeError):
+        fail()
     assert inside == [1.5]
     assert socket.getdefaulttimeout() == before
