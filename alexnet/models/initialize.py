@@ -70,9 +70,9 @@ def whiten(model: nn.Module, x_NCHW: Tensor) -> None:
     first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
     sum_DD, n = torch.zeros(first.weight[0].numel(), first.weight[0].numel(), dtype=torch.float64), 0
     for part_NCHW in torch.split(x_NCHW, max(1, _PATCH_PIXELS // x_NCHW[0, 0].numel())):
-        patches_ND = F.unfold(part_NCHW.float(), first.kernel_size).transpose(1, 2).flatten(0, 1)
-        sum_DD += patches_ND.T @ patches_ND
-        n += len(patches_ND)
+        patches_NDP = F.unfold(part_NCHW.float(), first.kernel_size)
+        sum_DD += (patches_NDP @ patches_NDP.mT).sum(0)
+        n += patches_NDP.shape[0] * patches_NDP.shape[2]
     variance_D, components_DD = torch.linalg.eigh(sum_DD / n)  # ascending
     half = min(first.out_channels // 2, len(variance_D))
     filters_HD = (components_DD / (variance_D + _WHITENING_FLOOR).sqrt()).T.flip(0)[:half]

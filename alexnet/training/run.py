@@ -27,7 +27,7 @@ from alexnet.weights import InitialWeights
 
 FileName = str | os.PathLike[str]
 _MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")
-_WHITENING_PIXELS = 5000 * 32 * 32  # 5000 images of 32 px, 102 of 224 px
+_WHITENING_PIXELS = 2000 * 32 * 32  # 2000 images of 32 px, 40 of 224 px
 
 
 def train(
