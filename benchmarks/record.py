@@ -107,6 +107,43 @@ def tables() -> None:
         _replace_block(path, "\n".join(lines), "results")
     side_by_side()
     benchmark()
+    variants()
+    time_to_accuracy()
+
+
+def variants() -> None:
+    """What `benchmarks/variants.py` measured last."""
+    path = RESULTS / "variants.json"
+    if not path.exists():
+        return
+    found = json.loads(path.read_text())["variants"]
+    ours = found["ours"]["median"]
+    rows = [
+        f"| {name} | {values['median']:,.0f} | {values['min']:,.0f} to {values['max']:,.0f} | {values['median'] / ours:.2f} |"
+        for name, values in sorted(found.items(), key=lambda item: -item[1]["median"])
+    ]
+    lines = ["| step | images/s | range | of ours |", "|---|---|---|---|", *rows]
+    _replace_block(HERE.parent / "docs" / "performance.md", "\n".join(lines), "variants")
+
+
+def time_to_accuracy() -> None:
+    """What `benchmarks/time_to_accuracy.py` measured last."""
+    path = RESULTS / "time_to_accuracy.json"
+    if not path.exists():
+        return
+    values = json.loads(path.read_text())
+    theirs = values["mxnet"]
+    lines = [
+        "| | epochs | seconds | test top-1 | seeds |",
+        "|---|---|---|---|---|",
+        f"| the tutorial's loop in MXNet 1.9.1 | {theirs['epochs']} | {theirs['train_s']:,.0f} | past {values['mark']} | 1 |",
+        f"| `alexnet train {values['recipe']['name']}` | {values['recipe']['epochs']} | {values['wall_s_median']:.1f} | "
+        f"{values['test_top1_mean']:.4f} ± {values['test_top1_sd']:.4f} | {values['n']} |",
+        "",
+        f"{values['times_faster']:.0f} times faster.",
+    ]
+    for page in (HERE / "RESULTS.md", HERE.parent / "README.md"):
+        _replace_block(page, "\n".join(lines), "time to accuracy")
 
 
 def benchmark() -> None:
