@@ -78,8 +78,8 @@ def cifar_alexnet_fast() -> Recipe:
 
     alexnet train cifar_alexnet_fast --data cifar10
 
-    Optimiser and augmentation are those of cifar10-airbench (Jordan 2024). The first nine epochs show images
-    of 24 px, which cost half as much as those of 32 px.
+    Optimiser and augmentation are those of cifar10-airbench (Jordan 2024). The first ten epochs show images of
+    24 px, which cost half as much as those of 32 px.
     """
     return Recipe(
         name="cifar_alexnet_fast",
@@ -92,7 +92,7 @@ def cifar_alexnet_fast() -> Recipe:
         label_smoothing=0.2,
         ema_decay=0.99,
         image_px=32,
-        train_px=(24,) * 9 + (32,) * 5,
+        train_px=(24,) * 10 + (32,) * 4,
         epochs=14,
         batch_size=1000,
         val_fraction=0.0,
