@@ -6,13 +6,14 @@
 `--data` is a folder of images of 32 px, `train/<class>/*` and `test/<class>/*`, such as CIFAR-10 as JPEG files;
 without it, random images of that form are made. Each peer (`benchmarks/peers/*.py`) runs in an environment with what
 its head asks for; one that cannot be installed or fails is in the result with the reason. The result goes to
-benchmarks/results/bench.json, and from there into the table of benchmarks/RESULTS.md; with `--quick`, which only
-shows that everything runs, it is printed and no more.
+benchmarks/results/bench.json, and from there into the table of benchmarks/RESULTS.md; tasks that are not measured now
+keep their figures of before. With `--quick`, which only shows that everything runs, it is printed and no more.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import record
 from bench_environments import NotInstallable, python_for, read_head
 from bench_images import first_images, random_folder, write_arrays
+from bench_table import with_earlier
 
 from alexnet.bench import TASKS, Contender, Setting, TaskName, own_contenders, run, summarize, usable_cores
 from alexnet.cli import show
@@ -28,6 +30,7 @@ from alexnet.files import write_json
 
 HERE = Path(__file__).parent
 WORK = HERE.parent / ".bench"
+RESULT = HERE / "results" / "bench.json"
 
 
 def peers(tasks: list[TaskName], setting: Setting, arrays: Path) -> list[Contender]:
@@ -97,7 +100,7 @@ def main() -> None:
     result = summarize(outcomes, {"reps": arguments.reps, "images": images, **setting.to_json()})
     show.bench(result)
     if not arguments.quick:
-        write_json(HERE / "results" / "bench.json", result)
+        write_json(RESULT, with_earlier(result, json.loads(RESULT.read_text()) if RESULT.exists() else None))
         record.benchmark()
 
 

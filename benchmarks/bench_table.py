@@ -1,18 +1,32 @@
-"""The result of `make bench` as a table for the documents."""
+"""The result of `make bench`: joined with what was measured before, and as a table for the documents."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from alexnet.bench import HEAD, rows
+from alexnet.bench import HEAD, TASKS, rows
+
+
+def with_earlier(result: dict[str, Any], earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """`result` with the tasks that were measured before on such a machine, and not now; each says when it was."""
+    for task in result["tasks"].values():
+        task["measured"] = {"date": result["date"], "commit": result["machine"]["commit"]} | {
+            key: result["settings"][key] for key in ("reps", "seconds")
+        }
+    if earlier is None or any(earlier["machine"][key] != result["machine"][key] for key in ("cpu", "platform")):
+        return result
+    tasks = {**earlier["tasks"], **result["tasks"]}
+    return {**result, "tasks": {name: tasks[name] for name in TASKS if name in tasks}}
 
 
 def markdown(result: dict[str, Any]) -> str:
     """All tasks in one table, with how it was measured above and the versions below."""
     settings, machine = result["settings"], result["machine"]
     lines = [
-        f"{machine['cpu']}, {settings['threads']} cores, {machine['platform']}; {settings['reps']} repetitions of "
-        f"{settings['seconds']:g} s each, in turns; {result['date']}, commit {machine['commit']}.",
+        f"{machine['cpu']}, {settings['threads']} cores, {machine['platform']}; contenders in turns.",
+        "",
+        *_when(result["tasks"].values()),
         "",
         "| " + " | ".join(("task", *HEAD)) + " |",
         "|---" * (len(HEAD) + 1) + "|",
@@ -23,6 +37,16 @@ def markdown(result: dict[str, Any]) -> str:
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in (title, *cells)) + " |")
             title = ""
     return "\n".join([*lines, "", f"Versions: {'; '.join(_versions(result))}."])
+
+
+def _when(tasks: Iterable[dict[str, Any]]) -> list[str]:
+    """A line for all tasks that were measured in one run."""
+    runs: dict[str, list[str]] = {}
+    for task in tasks:
+        values = task["measured"]
+        how = f"{values['reps']} repetitions of {values['seconds']:g} s, {values['date']}, commit {values['commit']}"
+        runs.setdefault(how, []).append(task["title"])
+    return [f"- {'; '.join(titles)}: {how}" for how, titles in runs.items()]
 
 
 def _versions(result: dict[str, Any]) -> list[str]:

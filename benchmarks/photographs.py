@@ -2,8 +2,8 @@
 
     python benchmarks/photographs.py --photos FOLDER [--seeds 0 1 2] [--epochs 120]
 
-FOLDER holds photographs named SYNSET_class_name.JPEG, each the one image of its class. They are resized to 256 px, cut
-to 224 px at random, mirrored and shifted in colour, as in the paper; what is measured is the training accuracy of the
+FOLDER holds photographs, each the one image of its class, which its name tells. They are resized to 256 px, cut to
+224 px at random, mirrored and shifted in colour, as in the paper; what is measured is the training accuracy of the
 finished network, from one view and from ten. Writes benchmarks/results/photographs.json.
 """
 
@@ -49,6 +49,7 @@ def recipe(seed: int, epochs: int, device: str) -> Recipe:
         val_fraction=0.0,
         device=device,
         optimizer=replace(base.optimizer, lr=0.01),
+        schedule=replace(base.schedule, warmup_epochs=min(5, epochs // 4)),
     )
 
 
@@ -89,7 +90,11 @@ def main() -> None:
         "runs": runs,
     }
     write_json(RESULT, values)
-    print(json.dumps({key: values[key] for key in ("n", "train_top1_mean", "train_top1_10_views_mean", "runs")}, indent=1))
+    print(
+        json.dumps(
+            {key: values[key] for key in ("n", "train_top1_mean", "train_top1_10_views_mean", "runs")}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

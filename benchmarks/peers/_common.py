@@ -49,20 +49,19 @@ def check_parameters(count):
 class Clock:
     """Told of each step, it says in the end how many images a second there were.
 
-    A quarter of `seconds`, and at least three steps and `warm_images` images, are left out; then images are counted
-    for `seconds`. `wait` returns when work that goes on in the background is done.
+    A quarter of `seconds`, and at least three steps, are left out; then images are counted for `seconds`. `wait`
+    returns when work that goes on in the background is done.
     """
 
-    def __init__(self, seconds, warm_images=0, wait=lambda: None):
-        self.seconds, self.warm_images, self.wait = seconds, warm_images, wait
+    def __init__(self, seconds, wait=lambda: None):
+        self.seconds, self.wait = seconds, wait
         self.began_s, self.start_s, self.steps, self.images = time.perf_counter(), None, 0, 0
 
     def tick(self, images):
         """A step with so many images is done; returns images a second when it is time to stop, else None."""
         self.steps, self.images, now_s = self.steps + 1, self.images + images, time.perf_counter()
         if self.start_s is None:
-            warm = self.steps >= WARMUP_STEPS and self.images >= self.warm_images
-            if warm and now_s - self.began_s >= self.seconds * WARMUP_SHARE:
+            if self.steps >= WARMUP_STEPS and now_s - self.began_s >= self.seconds * WARMUP_SHARE:
                 self.wait()
                 self.start_s, self.images = time.perf_counter(), 0
         elif now_s - self.start_s >= self.seconds:

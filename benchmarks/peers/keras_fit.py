@@ -8,20 +8,22 @@
 # ///
 """Keras 3 as its documentation begins: `image_dataset_from_directory`, preprocessing layers, `compile`, `fit`.
 
-After Keras' "Image classification from scratch" and TensorFlow's "Better performance with the tf.data API", with the
-default backend. The decoded images are cached in memory, so the first epoch, which fills the cache, belongs to the
-warm-up; crops and flips run beside the training by `map` with AUTOTUNE and are prefetched. The policy is
+After Keras' "Image classification from scratch" and TensorFlow's "Better performance with the tf.data API", on the
+default backend. The decoded images are cached in memory, so the first epoch, which fills the cache, is the warm-up;
+crops and flips run beside the training by `map` with AUTOTUNE and are prefetched. As each epoch begins with the
+filling of the shuffle buffer, whole epochs are counted, to the first that ends after the time. The policy is
 mixed_bfloat16, as Keras' guide on mixed precision advises for hardware that has it; `fit` decides itself whether XLA
 compiles the step (on the CPU tried it does not, and forcing it was several times slower).
 """
 
 import os
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf
-from _common import MEAN, STD, Clock, arguments, batch_size, check_parameters, report
+from _common import MEAN, STD, arguments, batch_size, check_parameters, report
 from keras import layers
 
 
@@ -65,15 +67,19 @@ def training_images(folder, batch):
 
 
 class Stop(keras.callbacks.Callback):
-    """Tells the clock of every step, and ends `fit` when it has seen enough."""
+    """Counts whole epochs after the first one, and ends `fit` when it has seen enough."""
 
-    def __init__(self, clock, batch, n):
+    def __init__(self, seconds, n):
         super().__init__()
-        self.clock, self.batch, self.n, self.rate = clock, batch, n, None
+        self.seconds, self.n, self.rate = seconds, n, None
 
-    def on_train_batch_end(self, batch, logs=None):
-        self.rate = self.clock.tick(min(self.batch, self.n - batch * self.batch))
-        self.model.stop_training = self.rate is not None
+    def on_epoch_end(self, epoch, logs=None):
+        now_s = time.perf_counter()
+        if epoch == 0:
+            self.start_s = now_s
+        elif now_s - self.start_s >= self.seconds:
+            self.rate = epoch * self.n / (now_s - self.start_s)
+            self.model.stop_training = True
 
 
 def main():
@@ -88,7 +94,7 @@ def main():
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    stop = Stop(Clock(args.seconds, warm_images=n), batch, n)
+    stop = Stop(args.seconds, n)
     model.fit(images, epochs=1_000_000, callbacks=[stop], verbose=0)
     report(["keras", "tensorflow", "numpy"], images_per_s=stop.rate)
 

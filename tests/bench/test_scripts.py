@@ -66,11 +66,11 @@ def test_the_peers_clock(common, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common.time, "perf_counter", lambda: now_s[0])
 
     def steps():
-        for duration_s in (1.0, 1.5, 0.5, 1.0, 4.0, 2.0, 2.0, 9.0):  # warm after the fourth: three steps, 40 images
+        for duration_s in (1.0, 1.5, 1.5, 4.0, 2.0, 2.0, 9.0):  # warm after the third
             now_s[0] += duration_s
             yield 10
 
-    clock = common.Clock(8.0, warm_images=40, wait=lambda: waited.append(now_s[0]))
+    clock = common.Clock(8.0, wait=lambda: waited.append(now_s[0]))
     assert common.images_per_s(steps(), clock) == 30 / (4.0 + 2.0 + 2.0)
     assert waited == [4.0, 12.0]
 
@@ -147,14 +147,33 @@ def test_the_table_of_the_documents(script) -> None:
         Outcome(Contender("ours", "latency", (), "", 2), [{"latency_ms": 2.0, **told}]),
         Outcome(Contender("theirs", "latency", (), "", 2), failure="a | b"),
     ]
-    result = summarize(outcomes, {"threads": 2, "reps": 1, "seconds": 8.0})
+    result = script("bench_table.py").with_earlier(
+        summarize(outcomes, {"threads": 2, "reps": 1, "seconds": 8.0}), None
+    )
     lines = script("bench_table.py").markdown(result).splitlines()
-    assert lines[0].startswith("Z80, 2 cores, CP/M; 1 repetitions of 8 s each, in turns; 2")
-    assert lines[0].endswith("commit abc.")
-    assert lines[2] == "| task | contender | median | min to max | first / this | of GEMM rate |"
-    assert lines[4].endswith("(less is better) | ours | 2.00 ms |  | 1.00 |  |")
-    assert lines[5] == "|  | theirs | not run: a \\| b |  |  |  |"
+    assert lines[0] == "Z80, 2 cores, CP/M; contenders in turns."
+    assert lines[2].startswith(f"- {TASKS['latency'].title}: 1 repetitions of 8 s, 2")
+    assert lines[2].endswith("commit abc")
+    assert lines[4] == "| task | contender | median | min to max | first / this | of GEMM rate |"
+    assert lines[6].endswith("(less is better) | ours | 2.00 ms |  | 1.00 |  |")
+    assert lines[7] == "|  | theirs | not run: a \\| b |  |  |  |"
     assert lines[-1] == "Versions: torch 9.9."
+
+
+def test_what_was_not_measured_again_stays(script) -> None:
+    def result(task: str, cpu: str = "Z80", commit: str = "abc"):
+        line = {TASKS[task].metric: 2.0, "machine": {"cpu": cpu, "platform": "CP/M", "commit": commit}}
+        outcomes = [Outcome(Contender("ours", task, (), "", 2), [line])]
+        return summarize(outcomes, {"threads": 2, "reps": 1, "seconds": 8.0})
+
+    merged = script("bench_table.py").with_earlier
+    first = merged(result("latency"), None)
+    both = merged(result("train_64", commit="def"), first)
+    assert list(both["tasks"]) == ["train_64", "latency"]  # in the order of all tasks
+    assert [task["measured"]["commit"] for task in both["tasks"].values()] == ["def", "abc"]
+    again = merged(result("latency", commit="def"), both)
+    assert again["tasks"]["latency"]["measured"]["commit"] == "def"
+    assert list(merged(result("latency", cpu="6502"), both)["tasks"]) == ["latency"]  # another machine
 
 
 def test_the_table_of_verdicts_leaves_previews_out(script) -> None:
