@@ -57,6 +57,10 @@ class Interrupted(Exception):  # noqa: N818 - an event, not an error
         """The signal's number."""
 
 
+class PeerLostError(Exception):
+    """Another of the processes that train together ended, or the connection to it broke; the message names it."""
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
