@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"alexnet {__version__}")
         sys.exit(0)
     logging.basicConfig(stream=sys.stderr, format="alexnet: %(message)s")
-    speaks = os.environ.get("RANK", "0") == "0"  # of processes that train together, one tells what all would
+    # Of processes that train together, one tells what all would.
+    speaks = words[:1] != ["train"] or os.environ.get("RANK", "0") == "0"
     logging.getLogger("alexnet").setLevel((logging.DEBUG if debug else logging.INFO) if speaks else logging.ERROR)
     try:
         with _heard(speaks):

@@ -17,7 +17,7 @@ from alexnet import baseline as baselines
 from alexnet import bench as benchmark
 from alexnet import recipes, studies
 from alexnet.cli import show
-from alexnet.config import Activation, ModelName, Precision, UserError
+from alexnet.config import HANG_TIMEOUT_S, Activation, ModelName, Precision, UserError
 from alexnet.files import write_json
 
 _OK, _SOME_FAILED = 0, 1
@@ -50,7 +50,7 @@ def train(
     track: bool = False,
     processes: int | None = None,
     max_restarts: int | None = None,
-    hang_timeout_s: float = 300.0,
+    hang_timeout_s: float = HANG_TIMEOUT_S,
 ) -> int:
     """Train a network and write its run folder: alexnet train [RECIPE] --data SRC.
 
@@ -72,6 +72,9 @@ def train(
         hang_timeout_s: Of several processes: seconds without a step after which the one that keeps the others waiting
             is named, and all end.
     """
+    other = (recipe != recipes.get(recipes.DEFAULT), root, out, overwrite, stream != "auto")
+    if resume is not None and any(other):
+        raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
     if processes is not None:
         from alexnet.cli import launch
 
@@ -85,8 +88,6 @@ def train(
 
     observer = observe(track=track)
     if resume is not None:
-        if recipe != recipes.get(recipes.DEFAULT) or root or out or overwrite or stream != "auto":
-            raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
         folder = training.resume(resume, observer=observer, hang_timeout_s=hang_timeout_s)
     else:
         where: Any = {"root": root, "out": out, "overwrite": overwrite, "stream": stream}

@@ -14,9 +14,6 @@ from alexnet.cli import show
 from alexnet.config import Recipe, UserError
 from alexnet.run_folder import RunFolder, default_path, refuse_to_lose
 
-_OF_TORCH = ("torch.distributed.run", "torch.distributed.elastic")
-
-
 @dataclass(frozen=True)
 class Chosen:
     """What `alexnet train` was asked for."""
@@ -39,13 +36,11 @@ def train(chosen: Chosen, processes: int, max_restarts: int) -> int:
     """
     _check(chosen, processes, max_restarts)
     words = _words(chosen)
+    _prepare_environment(processes)
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    _prepare_environment(processes)
-    for name in _OF_TORCH:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # our processes say themselves what went wrong
     how = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
     try:
         run.run(run.parse_args([*how, "--max-restarts", str(max_restarts), "-m", "alexnet", *words]))
@@ -71,8 +66,6 @@ def _words(chosen: Chosen) -> list[str]:
     """The command line of each process; it names the run folder, so that processes started again find it."""
     if chosen.resume is not None:
         words = ["train", "--resume", str(chosen.resume)]
-        if chosen.recipe != recipes.get(recipes.DEFAULT) or chosen.root or chosen.out or chosen.overwrite:
-            words += ["--overwrite"]
     else:
         out = chosen.out or default_path(chosen.recipe)
         recipe = chosen.recipe
@@ -89,6 +82,7 @@ def _prepare_environment(processes: int) -> None:
     """Set what torchrun would set otherwise; what the user has set stays."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cpus // processes)))
+    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # of torchrun: our processes say themselves what went wrong
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are on this host
 

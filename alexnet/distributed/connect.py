@@ -96,15 +96,27 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
 
 def _loss(looking: watch.Watch, error: RuntimeError) -> str:
     """Who is no more, as far as can be seen."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends us: this takes a moment
     try:
-        gone = looking.gone()
+        with _undisturbed():
+            gone = looking.gone()
     except RuntimeError:  # the store went too
         gone = []
     if not gone:
         return f"the connection to another process broke: {str(error).splitlines()[0]}"
     return "; ".join(f"{place} ended at {place.where}" for place in gone)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Finish the block though torchrun ends all processes once one has ended; it waits longer than this takes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def may_speak(text: str) -> bool:

@@ -107,7 +107,7 @@ class Watch:
 
     def _give_up(self, before: Sequence[Place], quiet_s: float) -> None:
         text = describe(before, self._places(), quiet_s)
-        if self.say_once(str(self._moves)):
+        if self.say_once("who is waited for"):
             log.error("%s", text)
         else:
             time.sleep(_BEAT_S)  # for the one that speaks
@@ -137,7 +137,8 @@ def describe(before: Sequence[Place], now: Sequence[Place], quiet_s: float) -> s
         return f"no rank moves: {named}"
     state = " (the process does not run)" if stopped else ""
     ranks = ", ".join(str(place.rank) for place in waiting)
-    return f"{named}{state}; {'ranks' if len(waiting) > 1 else 'rank'} {ranks} wait(s) at {waiting[0].where}"
+    verb = f"rank {ranks} waits" if len(waiting) == 1 else f"ranks {ranks} wait"
+    return f"{named}{state}; {verb} at {waiting[0].where}"
 
 
 _watch: Watch | None = None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alexnet import distributed, models, weights
 from alexnet import runtime as runtimes
-from alexnet.config import ModelCard, Preprocessing, Recipe, UserError, to_dict
+from alexnet.config import HANG_TIMEOUT_S, ModelCard, Preprocessing, Recipe, UserError, to_dict
 from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics, with_train_images
 from alexnet.data import load as load_data
 from alexnet.data.augment import Normalizer
@@ -28,7 +28,6 @@ from alexnet.training.loop import Observer, Trainer
 from alexnet.weights import InitialWeights
 
 FileName = str | os.PathLike[str]
-HANG_TIMEOUT_S = 300.0
 _MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")
 _WHITENING_PIXELS = 5000 * 32 * 32  # 5000 images of 32 px, 102 of 224 px
 
