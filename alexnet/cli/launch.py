@@ -14,6 +14,7 @@ from alexnet.cli import show
 from alexnet.config import Recipe, UserError
 from alexnet.run_folder import RunFolder, default_path, refuse_to_lose
 
+
 @dataclass(frozen=True)
 class Chosen:
     """What `alexnet train` was asked for."""

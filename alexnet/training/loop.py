@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -188,15 +188,15 @@ class Trainer:
             self.step += 1
 
             due = self._due(clock, stop)
-            if due.report or due.stop:
+            if due.report or due.stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._report(clock)
-            if due.checkpoint or due.stop:
+            if due.checkpoint or due.stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._check_finite()
                 self._save()
-            if due.stop:
-                raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop)
+            if due.stop.signal:
+                raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop.signal)
         self.elapsed_s = clock.elapsed_s()
         self._images_per_s = self._report(clock)
 
@@ -204,8 +204,7 @@ class Trainer:
         """The network, ready to learn what it is to learn in the epoch under way."""
         self.model.train()
         if self.recipe.freeze != "none":
-            frozen = self._is_frozen()
-            set_frozen(self.model, self.recipe.freeze if frozen else "none")
+            set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
             if self.epoch == self.recipe.freeze_epochs:
                 self._replica = None
         self._replica = self._replica or replicate(self._network, self.world)
@@ -219,7 +218,7 @@ class Trainer:
     def _due(self, clock: _Clock, stop: _Stop) -> _Due:
         """What is to be done after this step. Clocks differ, so ranks agree on it, every few steps."""
         if self.world.size == 1:
-            return _Due(clock.report_due(), clock.checkpoint_due(), stop.signal)
+            return _Due(clock.report_due(), clock.checkpoint_due(), stop)
         self._talk_in -= 1
         if self._talk_in:
             return _Due()
@@ -228,7 +227,7 @@ class Trainer:
         if self.world.is_main:
             own = (clock.report_due(), clock.checkpoint_due(), stop.signal, clock.steps_until_talk())
         report, is_checkpoint, signal_number, self._talk_in = self.world.largest(own)
-        return _Due(bool(report), bool(is_checkpoint), signal_number)
+        return _Due(bool(report), bool(is_checkpoint), _Stop(signal_number))
 
     def _resume_command(self) -> str:
         resume = f"alexnet train --resume {self.folder.path}"
@@ -482,17 +481,16 @@ class _Clock:
         return (images - self._images_before) / max(time.monotonic() - self._started, 1e-9)
 
 
+@dataclass
+class _Stop:
+    signal: int = 0
+
+
 @dataclass(frozen=True)
 class _Due:
     report: bool = False
     checkpoint: bool = False
-    stop: int = 0
-    """The signal that asks for it."""
-
-
-@dataclass
-class _Stop:
-    signal: int = 0
+    stop: _Stop = field(default_factory=_Stop)
 
 
 @contextmanager

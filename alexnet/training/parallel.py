@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -27,7 +26,7 @@ def replicate(network: nn.Module, world: World) -> nn.Module:
     return replica
 
 
-def _sum(_state: object, bucket: Any) -> Any:
+def _sum(_state, bucket):  # type: ignore[no-untyped-def]  # torch refuses annotations that are text
     """Sum a bucket's gradients: the loss is divided by the whole batch already, so nothing is left to average."""
     import torch.distributed as dist
 

@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-FLAGS = ("train", "digits", "--epochs", 30, "--batch-size", 300, "--checkpoint-every-s", 0.001, "--model.dropout", 0.2)
+FLAGS = (
+    "train",
+    "digits",
+    "--epochs",
+    30,
+    "--batch-size",
+    300,
+    "--checkpoint-every-s",
+    0.001,
+    "--model.dropout",
+    0.2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +96,8 @@ def test_a_mistake_is_told_once(alexnet, tmp_path: Path) -> None:
     done = alexnet("train", "digits", "--batch-size", 1, "--processes", 2, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "alexnet: 2 processes cannot share the 1 image(s) of a batch: start 1 or fewer, or set --batch-size to 2 or more"
+        "alexnet: 2 processes cannot share the 1 image(s) of a batch: start 1 or fewer, "
+        "or set --batch-size to 2 or more"
     ]
     assert time.monotonic() - started < 60
 

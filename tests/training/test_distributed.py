@@ -50,9 +50,7 @@ def images(n: int, seed: int, px: int) -> Images:
 
 def dataset(n_train: int = N_TRAIN, px: int = 32) -> Dataset:
     names = ("dark", "grey", "light")
-    return Dataset(
-        "shades", names, images(n_train, 0, px), images(N_VAL, 1, px), lambda: images(N_TEST, 2, px), {}
-    )
+    return Dataset("shades", names, images(n_train, 0, px), images(N_VAL, 1, px), lambda: images(N_TEST, 2, px), {})
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -307,7 +305,9 @@ def test_a_rank_that_hangs_is_named(children: Any, tmp_path: Path) -> None:
     assert time.monotonic() - started < 30
     said = [line for line in ranks.said().splitlines() if "has not moved" in line]
     assert len(said) == 1  # by one of the two
-    assert f"rank 1 (host {os.uname().nodename}, pid {ranks.processes[1].pid}) has not moved since epoch 2," in said[0]
+    assert (
+        f"rank 1 (host {os.uname().nodename}, pid {ranks.processes[1].pid}) has not moved since epoch 2," in said[0]
+    )
     assert said[0].endswith("(the process does not run); ranks 0, 2 wait at epoch 2, step 1, the sum of gradients")
 
 
