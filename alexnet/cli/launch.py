@@ -43,8 +43,9 @@ def train(chosen: Chosen, processes: int, max_restarts: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     how = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
+    how += ["--max-restarts", str(max_restarts), "-m", "alexnet", *words]
     try:
-        run.run(run.parse_args([*how, "--max-restarts", str(max_restarts), "-m", "alexnet", *words]))
+        run.run(run.parse_args(how))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return _status(error)
     except SignalException as stop:

@@ -87,11 +87,14 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
     try:
         dist.init_process_group(backend, rank=world.rank, world_size=world.size, timeout=_PATIENCE)
         # A connection of its own: torch may hold the group's while it waits.
-        _store = dist.TCPStore(address, port, is_master=False, timeout=_STORE_PATIENCE)
+        _store = dist.TCPStore(  # type: ignore[attr-defined]
+            address, port, is_master=False, timeout=_STORE_PATIENCE
+        )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the {world.size} processes do not find each other at {address}:{port}: {error}") from error
     name = world.from_main(lambda: secrets.token_hex(4))
-    return watch.begin(dist.PrefixStore(name, _store), world.rank, world.size, hang_timeout_s)
+    own = dist.PrefixStore(name, _store)  # type: ignore[attr-defined]
+    return watch.begin(own, world.rank, world.size, hang_timeout_s)
 
 
 def _loss(looking: watch.Watch, error: RuntimeError) -> str:

@@ -84,7 +84,7 @@ class World:
 
         flat = torch.cat([t.detach().flatten().double() for t in tensors]).cpu()
         dist.all_reduce(flat)
-        means = (flat / self.size).split([t.numel() for t in tensors])
+        means = torch.split(flat / self.size, [t.numel() for t in tensors])
         for t, mean in zip(tensors, means, strict=True):
             t.copy_(mean.view_as(t))
 
@@ -104,8 +104,8 @@ class World:
             return [value]
         data = _to_bytes(value)
         sizes = self.gather_rows(torch.tensor([[len(data)]])).flatten().tolist()
-        rows = self.gather_rows(data[:, None]).flatten().split(sizes)
-        return [_from_bytes(row) for row in rows]
+        rows = self.gather_rows(data[:, None]).flatten()
+        return [_from_bytes(row) for row in torch.split(rows, sizes)]
 
     def gather_rows(self, x_NK: Tensor) -> Tensor:
         """The rows of all ranks, in the ranks' order; a rank without rows need not know K.

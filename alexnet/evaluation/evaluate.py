@@ -51,7 +51,7 @@ def log_probabilities(
     model.eval()
     try:
         with torch.inference_mode(), runtime.autocast():
-            parts = []
+            parts: list[Tensor] = []
             for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size)):
                 world.at(f"evaluation, part {len(parts) + 1}")
                 views_NK = (

@@ -98,7 +98,7 @@ class Trainer:
         self.world = runtime.world
         device, dtype = runtime.device, runtime.dtype
         self.model = model.to(memory_format=torch.channels_last).to(device)
-        self._network = torch.compile(self.model) if recipe.compile else self.model
+        self._network: nn.Module = torch.compile(self.model) if recipe.compile else self.model  # type: ignore[assignment]
         self._replica: nn.Module | None = None
         self.colors = self.world.from_main(lambda: color_components(dataset.train, recipe.augment))
         self.train_loader = open_loader(
@@ -207,7 +207,7 @@ class Trainer:
             set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
             if self.epoch == self.recipe.freeze_epochs:
                 self._replica = None
-        self._replica = self._replica or replicate(self._network, self.world)
+        self._replica = self._replica or replicate(self._network, self.world, self.recipe.accumulate_steps)
         self._talk_in = 1
         return self._replica
 
@@ -367,7 +367,8 @@ class Trainer:
         self._at("a checkpoint")
         self._share_statistics()
         totals = dict(zip(self.totals, self.world.sum(list(self.totals.values())), strict=True))
-        own, *others = self.world.gather([torch.get_rng_state(), checkpoint.device_rng(self.runtime.device)])
+        own: tuple[Tensor, Tensor | None] = (torch.get_rng_state(), checkpoint.device_rng(self.runtime.device))
+        _, *others = self.world.gather(own)
         if not self.world.is_main:
             return
         checkpoint.save(
@@ -384,7 +385,7 @@ class Trainer:
                 scaler=self.scaler.state_dict(),
                 rng_cpu=own[0],
                 rng_device=own[1],
-                rng_others=others,
+                rng_others=[list(other) for other in others],
             ),
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from alexnet.distributed import World
 from alexnet.models import ConvNet
 
 
-def replicate(network: nn.Module, world: World) -> nn.Module:
+def replicate(network: nn.Module, world: World, accumulate_steps: int) -> nn.Module:
     """`network` with gradients that are summed over all ranks while it goes backward; itself in a world of one.
 
     Parameters that do not learn now are left out, so it is made anew where that changes.
@@ -19,9 +21,11 @@ def replicate(network: nn.Module, world: World) -> nn.Module:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
-    replica = DistributedDataParallel(
-        network, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
-    )
+    known = inspect.signature(DistributedDataParallel).parameters
+    sync_buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # its old name
+    options: dict[str, Any] = {sync_buffers: False, "gradient_as_bucket_view": True}
+    # A graph that never changes saves work, but torch 2.14 fails where its first backward pass is not summed.
+    replica = DistributedDataParallel(network, static_graph=accumulate_steps == 1, **options)
     replica.register_comm_hook(None, _sum)
     return replica
 
