@@ -42,6 +42,8 @@ def train(chosen: Chosen, processes: int, max_restarts: int) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+
     how = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", str(processes)]
     how += ["--max-restarts", str(max_restarts), "-m", "alexnet", *words]
     try:

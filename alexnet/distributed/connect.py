@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,6 +20,8 @@ from alexnet.distributed import watch
 from alexnet.distributed.world import World, from_environment
 
 _PATIENCE = timedelta(days=1)  # of torch's own: the watch is faster, and names the rank
+_MEETING = timedelta(minutes=10)
+_LOOK_S = 0.02  # between two looks at who has come
 _STORE_PATIENCE = timedelta(seconds=10)
 # What broken connections are called by gloo, NCCL and the store.
 _SIGNS_OF_LOSS = ("gloo", "Connection", "connection", "NCCL", "Socket", "socket")
@@ -85,16 +89,62 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
     backend = "cpu:gloo,cuda:nccl" if _between_gpus() else "gloo"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        dist.init_process_group(backend, rank=world.rank, world_size=world.size, timeout=_PATIENCE)
-        # A connection of its own: torch may hold the group's while it waits.
+        launch, _, _ = next(dist.rendezvous("env://", world.rank, world.size, timeout=_MEETING))
+        # A connection of its own for the watch: torch may hold the other while it waits.
         _store = dist.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, timeout=_STORE_PATIENCE
         )
+        name = meet(_store, world, _MEETING.total_seconds())
+        ours, own = _prefixed(f"{name} torch", launch), _prefixed(f"{name} watch", _store)
+        dist.init_process_group(backend, store=ours, rank=world.rank, world_size=world.size, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the {world.size} processes do not find each other at {address}:{port}: {error}") from error
-    name = world.from_main(lambda: secrets.token_hex(4))
-    own = dist.PrefixStore(name, _store)  # type: ignore[attr-defined]
     return watch.begin(own, world.rank, world.size, hang_timeout_s)
+
+
+def _prefixed(name: str, store: Any) -> Any:
+    import torch.distributed as dist
+
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
+
+
+def meet(store: Any, world: World, timeout_s: float) -> str:
+    """A name for this meeting of all ranks, which no earlier one had.
+
+    torchrun keeps its store when it starts processes again, and what the ones before left there must not be taken
+    for news. So each rank comes with a number of its own, and is given the name under that number by rank 0, which
+    goes on once all have taken it.
+
+    Raises:
+        RuntimeError: not all came in `timeout_s`.
+    """
+    number = secrets.token_hex(8)
+    deadline_s = time.monotonic() + timeout_s
+    if not world.is_main:
+        store.set(f"come {world.rank}", number)
+        _wait_until(lambda: store.check([f"name for {number}"]), deadline_s)
+        name: str = store.get(f"name for {number}").decode()
+        store.set(f"taken {name} {world.rank}", "")
+        return name
+    for rank in range(1, world.size):
+        _wait_until(functools.partial(_has_taken, store, number, rank), deadline_s)
+    return number
+
+
+def _has_taken(store: Any, name: str, rank: int) -> bool:
+    """Whether `rank` knows the name of this meeting, which it is told as soon as it came."""
+    if store.check([f"taken {name} {rank}"]):
+        return True
+    if store.check([f"come {rank}"]):
+        store.set(f"name for {store.get(f'come {rank}').decode()}", name)
+    return False
+
+
+def _wait_until(is_so: Callable[[], bool], deadline_s: float) -> None:
+    while not is_so():
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("not all of them came in time")
+        time.sleep(_LOOK_S)
 
 
 def _loss(looking: watch.Watch, error: RuntimeError) -> str:

@@ -13,18 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-FLAGS = (
-    "train",
-    "digits",
-    "--epochs",
-    30,
-    "--batch-size",
-    300,
-    "--checkpoint-every-s",
-    0.001,
-    "--model.dropout",
-    0.2,
-)
+FLAGS = ("train", "digits", "--epochs", 12, "--train-images", 300, "--batch-size", 60, "--model.dropout", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +39,9 @@ def wait_for_epoch(launched: subprocess.Popen[str]) -> None:
 
 def test_one_run_folder_one_voice(run_of_two: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     run, done = run_of_two
-    assert done.stdout.count("test top-1 0.") == 1
+    assert done.stdout.count("test top-1 ") == 1
     assert done.stderr.count("epoch   1  train loss") == 1
-    assert len(done.stderr.splitlines()) == 31  # what it does, and a line an epoch: torchrun says nothing
+    assert len(done.stderr.splitlines()) == 13  # what it does, and a line an epoch: torchrun says nothing
     result = json.loads((run / "result.json").read_text())
     assert result["n_test"] == 359
     assert json.loads((run / "recipe.json").read_text())["environment"]["processes"] == 2
@@ -72,7 +61,7 @@ def test_killed_and_started_again(run_of_two: tuple[Path, subprocess.CompletedPr
     said = launched.stderr.read()
     launched.stderr.close()
     assert launched.wait(60) == 0, said
-    assert f"pid {victim}) ended at epoch" in said
+    assert f"pid {victim}) ended at " in said
     ours, theirs = (load_file(run / "model.safetensors") for run in (tmp_path / "run", run_of_two[0]))
     assert all((ours[name] == theirs[name]).all() for name in theirs)
 

@@ -1,4 +1,4 @@
-"""Several processes do what one does: the same steps, the same figures, one run folder; and none is waited for in vain."""
+"""Several processes do what one does: the same steps, figures and run folder; and none is waited for in vain."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from alexnet.config import (
 )
 from alexnet.data import Dataset, Images
 from alexnet.distributed import World, from_environment, own_share
+from alexnet.distributed.connect import meet
 from alexnet.distributed.watch import Place, describe
 from alexnet.training import loop, run
 
@@ -278,7 +281,7 @@ def test_a_signal_to_one_stops_all_and_the_run_goes_on(children: Any, tmp_path: 
     assert len(state["rng_others"]) == 1
     assert not (out / "result.json").exists()
     alone = tmp_path / "alone"
-    os.system(f"cp -r {out} {alone}")  # noqa: S605
+    shutil.copytree(out, alone)
     again = Ranks(children, 2, tmp_path / "b", resume, out)
     assert again.wait() == [0, 0], again.said()
     assert_alike(out, whole, rtol=0, atol=0)
@@ -379,6 +382,32 @@ TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "job7",
     "TORCHELASTIC_RESTART_COUNT": "1",
 }
+
+
+class Store(dict[str, bytes]):
+    """What c10d's store does, between threads."""
+
+    def check(self, names: list[str]) -> bool:
+        return all(name in self for name in names)
+
+    def set(self, name: str, value: str) -> None:
+        self[name] = value.encode()
+
+
+def test_a_meeting_is_not_mistaken_for_the_one_before() -> None:
+    """Processes that torchrun starts again find what the ones before left in its store."""
+    store = Store()
+    names = set()
+    for _ in range(3):
+        with ThreadPoolExecutor(3) as pool:
+            met = list(pool.map(lambda rank: meet(store, World(rank, 3), 10), (2, 0, 1)))
+        assert len(set(met)) == 1
+        names |= set(met)
+    assert len(names) == 3
+    with pytest.raises(RuntimeError, match="not all of them came"):
+        meet(store, World(0, 3), 0.1)
+    with pytest.raises(RuntimeError, match="not all of them came"):
+        meet(store, World(1, 3), 0.1)
 
 
 def test_what_torchrun_says() -> None:
