@@ -4,8 +4,9 @@
 
 Each host is a namespace with a name and an address of its own; they see each other alone, and no other network. On
 each, torchrun starts one process, and these meet over the cable. The run is held against one process on the same
-recipe: the losses of every epoch, and the weights. The bytes on the cable are counted. Needs root and iproute2; the
-namespaces are removed at the end, whatever happens.
+recipe: the losses of every epoch, and the weights; and against one process that computes each batch in two parts, as
+the hosts do, which shows how far rounding alone goes. The bytes on the cable are counted. Needs root and iproute2;
+the namespaces are removed at the end, whatever happens.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 
 from alexnet import runtime
@@ -30,9 +30,11 @@ from alexnet.files import write_json
 
 HOSTS = {"alexnet-a": "10.213.0.1", "alexnet-b": "10.213.0.2"}
 CABLE = "cable0"
+OF_HOSTS = Path("/etc/netns")  # what lies here in a namespace's folder replaces files of /etc in it
+ALONE = {"one_process": ["--accumulate-steps", "1"], "one_process_in_two_parts": ["--accumulate-steps", "2"]}
 FLAGS = [
     *("digits", "--model.name", "tiny_alexnet", "--model.dropout", "0", "--image-px", "32", "--batch-size", "100"),
-    *("--epochs", "3", "--precision", "fp32", "--threads", "1", "--device", "cpu"),
+    *("--optimizer.lr", "0.01", "--epochs", "3", "--precision", "fp32", "--threads", "1", "--device", "cpu"),
 ]
 
 
@@ -44,8 +46,11 @@ def ip(*words: str) -> None:
 def two_hosts() -> Iterator[None]:
     a, b = HOSTS
     try:
+        known = "127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in HOSTS.items())
         for host in HOSTS:
             ip("netns", "add", host)
+            (OF_HOSTS / host).mkdir(parents=True)
+            (OF_HOSTS / host / "hosts").write_text(known)
         ip("-n", a, "link", "add", CABLE, "type", "veth", "peer", "name", CABLE, "netns", b)
         for host, address in HOSTS.items():
             ip("-n", host, "address", "add", f"{address}/24", "dev", CABLE)
@@ -55,6 +60,7 @@ def two_hosts() -> Iterator[None]:
     finally:
         for host in HOSTS:
             subprocess.run(["ip", "netns", "delete", host], check=False, capture_output=True)
+            shutil.rmtree(OF_HOSTS / host, ignore_errors=True)
 
 
 def on_host(host: str, command: list[str]) -> subprocess.Popen[bytes]:
@@ -98,20 +104,23 @@ def train_together(run: Path) -> int:
         return bytes_on_cable() - before
 
 
-def compare(together: Path, alone: Path) -> dict[str, Any]:
-    rows = [[json.loads(line) for line in (run / "metrics.jsonl").open()] for run in (together, alone)]
-    results = [json.loads((run / "result.json").read_text()) for run in (together, alone)]
-    weights = [load_file(run / "model.safetensors") for run in (together, alone)]
-    apart = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[1])
-    losses = [[row["train_loss"] for row in own] for own in rows]
+def figures(run: Path) -> dict[str, Any]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((run / "result.json").read_text())
     return {
-        "train_loss": {"two_hosts": losses[0], "one_process": losses[1]},
-        "val_top1": {"two_hosts": [r["val_top1"] for r in rows[0]], "one_process": [r["val_top1"] for r in rows[1]]},
-        "test_top1": {"two_hosts": results[0]["test_top1"], "one_process": results[1]["test_top1"]},
-        "n_test": {"two_hosts": results[0]["n_test"], "one_process": results[1]["n_test"]},
-        "largest_relative_difference_of_loss": max(abs(a / b - 1) for a, b in zip(*losses, strict=True)),
-        "largest_difference_of_a_weight": apart,
-        "parameters": results[0]["params"],
+        "train_loss": [row["train_loss"] for row in rows],
+        "val_top1": [row["val_top1"] for row in rows],
+        **{name: result[name] for name in ("test_top1", "test_loss", "n_test", "params")},
+    }
+
+
+def apart(run: Path, other: Path) -> dict[str, float]:
+    """The largest differences between two runs."""
+    losses = (figures(own)["train_loss"] for own in (run, other))
+    weights, theirs = (load_file(own / "model.safetensors") for own in (run, other))
+    return {
+        "loss_relative": max(abs(a / b - 1) for a, b in zip(*losses, strict=True)),
+        "weight": max(float((weights[name] - theirs[name]).abs().max()) for name in theirs),
     }
 
 
@@ -122,20 +131,24 @@ def main() -> None:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         sys.exit("network namespaces need root and iproute2")
     with tempfile.TemporaryDirectory() as folder:
-        together, alone = Path(folder) / "together", Path(folder) / "alone"
-        train = [sys.executable, "-m", "alexnet", "train", *FLAGS, "--out", str(alone)]
-        subprocess.run(train, check=True)
-        moved = train_together(together)
-        compared = compare(together, alone)
-        n_train = json.loads((together / "recipe.json").read_text())["data"]["n_train"]
+        runs = {name: Path(folder) / name for name in ("two_hosts", *ALONE)}
+        for name, flags in ALONE.items():
+            train = [sys.executable, "-m", "alexnet", "train", *FLAGS, *flags, "--out", str(runs[name])]
+            subprocess.run(train, check=True)
+        moved = train_together(runs["two_hosts"])
+        found = {name: figures(run) for name, run in runs.items()}
+        differences = {name: apart(runs["two_hosts"], runs[name]) for name in ALONE}
+        differences["by rounding alone"] = apart(*(runs[name] for name in ALONE))
+        n_train = json.loads((runs["two_hosts"] / "recipe.json").read_text())["data"]["n_train"]
     steps = 3 * -(-n_train // 100)
     result = {
         "environment": runtime.environment(runtime.start("cpu", "fp32", 1)),
         "command": " ".join(["torchrun --nnodes 2 --nproc-per-node 1 ... -m alexnet train", *FLAGS]),
-        **compared,
+        "n": 1,
+        "runs": found,
+        "largest_differences": differences,
         "bytes_on_cable": moved,
-        "gradient_bytes": steps * 2 * 4 * compared["parameters"],  # each host sends all of them once a step
-        "torch_threads": torch.get_num_threads(),
+        "gradient_bytes": steps * 2 * 4 * found["two_hosts"]["params"],  # each host sends all of them once a step
     }
     print(json.dumps(result, indent=2))
     if options.out is not None:
