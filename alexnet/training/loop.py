@@ -158,8 +158,8 @@ class Trainer:
         self.stepping = [optimizer for optimizer in self.optimizers if _learns(optimizer)]
         plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
-        _, _, images = self._sums()
-        clock = _Clock(self.elapsed_s, images, recipe.checkpoint_every_s)
+        (images,) = self.world.sum([self.totals["images"]])  # on the CPU: no wait for the device
+        clock = _Clock(self.elapsed_s, int(images), recipe.checkpoint_every_s)
         batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
 
         while self.step < self.steps:
