@@ -6,6 +6,7 @@ torch is imported inside the commands that need it, so help and mistakes in argu
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -82,6 +83,8 @@ def train(
         return launch.train(chosen, processes, max_restarts or 0)
     if max_restarts is not None:
         raise UserError("--max-restarts goes with --processes; torchrun has one of its own")
+    if hang_timeout_s != HANG_TIMEOUT_S and "RANK" not in os.environ:
+        raise UserError("--hang-timeout-s is for several processes: add --processes N, or start them with torchrun")
     from alexnet import training
     from alexnet.cli.progress import observe
     from alexnet.distributed import from_environment

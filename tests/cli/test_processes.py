@@ -102,6 +102,7 @@ def test_mistakes_before_anything_starts(
 
     assert "is finished, nothing is left to train" in says("--resume", run, "--processes", 2)
     assert "--max-restarts goes with --processes" in says("digits", "--max-restarts", 2)
+    assert "--hang-timeout-s is for several processes" in says("digits", "--hang-timeout-s", 9)
     assert "--processes must be 1 or more" in says("digits", "--processes", 0)
     assert "is not empty" in says("digits", "--processes", 2, "--out", run)
     assert "--resume takes everything from the run" in says("digits", "--resume", run, "--processes", 2)
