@@ -36,6 +36,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _T = TypeVar("_T")
 
+HANG_TIMEOUT_S = 300.0
+"""Of processes that train together: seconds without a step after which the one that is waited for is named."""
+
 
 class UserError(ValueError):
     """A mistake the user can mend: the message says what is wrong, where, and what to do.
@@ -55,6 +58,10 @@ class Interrupted(Exception):  # noqa: N818 - an event, not an error
         super().__init__(message)
         self.signal = signal
         """The signal's number."""
+
+
+class PeerLostError(Exception):
+    """Another of the processes that train together ended, or the connection to it broke; the message names it."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -273,10 +280,10 @@ class Recipe:
     epochs: int = 10
     """Passes over the training images."""
     batch_size: int = 128
-    """Images a step of the optimiser sees."""
+    """Images a step of the optimiser sees, over all processes."""
     accumulate_steps: int = 1
     """Parts a batch is computed in, to save memory; the result is that of the whole batch, but for networks with
-    batch norm, which norms each part."""
+    batch norm, which norms each part, and in several processes each one's share of it."""
     seed: int = 0
     """Decides the first weights, the order of images, augmentation and dropout; the validation cut does not
     depend on it."""
@@ -313,7 +320,7 @@ class Recipe:
     compile: bool = False
     """Compile the network (torch.compile): takes a minute first; for GPUs, as CPUs are slower with it."""
     threads: int | None = None
-    """Threads on the CPU; None: as many as this process may run on."""
+    """Threads of each process on the CPU; None: as many as it may run on, those of one host sharing its CPUs."""
     init: str | None = None
     """Trained weights to begin with: torchvision:IMAGENET1K_V1 (for alexnet_owt), a run folder or a file of weights;
     the last layer begins anew where the classes are others. None: fresh weights, see model.init."""

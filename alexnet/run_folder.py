@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,7 +111,7 @@ def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: boo
         UserError: `out` exists and is not empty, and `overwrite` is not set, or it cannot be written.
     """
     refuse_to_lose(out, overwrite=overwrite)
-    path = Path(out) if out is not None else _default_path(recipe)
+    path = Path(out) if out is not None else default_path(recipe)
     folder = RunFolder(path)
     try:
         if overwrite:
@@ -120,6 +120,25 @@ def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: boo
     except OSError as error:
         raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
     return folder
+
+
+def begun_by(launch: str | None, out: str | os.PathLike[str] | None, recipe: Recipe) -> RunFolder | None:
+    """The run of `recipe` that torchrun's `launch` began before it started its processes again.
+
+    Args:
+        launch: as recipe.json names it.
+        out: where that run is; None: it is sought in `runs`.
+        recipe: what it does; its data and first weights may be named otherwise.
+    """
+    places = [Path(out)] if out is not None else sorted(Path("runs").glob(f"{recipe.name}-*"))
+    for folder in map(RunFolder, places):
+        try:
+            known, values = folder.read_recipe()
+        except UserError:
+            continue
+        if values.get("launch") == launch and replace(known, data=recipe.data, init=recipe.init) == recipe:
+            return folder
+    return None
 
 
 def refuse_to_lose(out: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
@@ -135,7 +154,8 @@ def refuse_to_lose(out: str | os.PathLike[str] | None, *, overwrite: bool) -> No
         raise UserError(f"{path} is not empty: {resume}replace it with --overwrite, or name another --out")
 
 
-def _default_path(recipe: Named) -> Path:
+def default_path(recipe: Named) -> Path:
+    """`runs/<recipe>-<time>`, where nothing is yet."""
     stem = Path("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
     path, number = stem, 2
     while path.exists():

@@ -7,12 +7,13 @@ import ctypes
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from alexnet.config import Precision, UserError
+from alexnet.distributed import World, own_share
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3), from glibc's malloc.h
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,6 +26,8 @@ class Runtime:
     device: torch.device
     dtype: torch.dtype
     threads: int
+    world: World = field(default_factory=World)
+    """The processes that train together."""
 
     @property
     def precision(self) -> str:
@@ -38,25 +41,30 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
-def start(device: str = "auto", precision: Precision = "auto", threads: int | None = None) -> Runtime:
+def start(
+    device: str = "auto", precision: Precision = "auto", threads: int | None = None, world: World | None = None
+) -> Runtime:
     """Choose the device and its fastest number type, and set the CPU's threads.
 
     Args:
-        device: `auto` (cuda, then mps, then cpu), or a device's name such as `cuda:1`.
+        device: `auto` (cuda, then mps, then cpu), or a device's name such as `cuda:1`. Each of several processes on
+            a host takes the GPU of its number there.
         precision: `auto`: bf16 where the device computes it in hardware, else fp32; or fp32, bf16, fp16.
-        threads: threads of the CPU; None: as many as this process may run on.
+        threads: threads of the CPU; None: as many as this process may run on, its host's other ranks allowed for.
+        world: the processes that train together; None: this one alone.
 
     Raises:
         UserError: the device or the precision is not to be had here, with the reason.
     """
-    chosen = _device(device)
-    count = threads or _usable_cpus()
+    world = world or World()
+    chosen = _device(device) if world.size == 1 else _device_of_many(device, world)
+    count = threads or own_share(_usable_cpus())
     torch.set_num_threads(count)
     if chosen.type == "cpu":
         _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
-    return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count)
+    return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count, world)
 
 
 def _keep_freed_memory() -> None:
@@ -93,6 +101,34 @@ def _device(name: str) -> torch.device:
         raise UserError("device mps needs a Mac with Apple silicon and its build of PyTorch: use --device cpu")
     elif device.type not in ("cpu", "mps"):
         raise UserError(f"device {name!r} is not supported: use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _device_of_many(name: str, world: World) -> torch.device:
+    """The device of one of several processes."""
+    kind, _, number = name.partition(":")
+    if number:
+        raise UserError(f"{world.size} processes cannot share {name}: use --device {kind}, and each takes its own")
+    device = _device(name)
+    if device.type == "mps":
+        if name == "mps":
+            raise UserError("a Mac has one GPU, which processes cannot share: use one process, or --device cpu")
+        return torch.device("cpu")
+    if device.type == "cpu":
+        return device
+    if not torch.distributed.is_nccl_available():
+        raise UserError(
+            f"training on several GPUs needs NCCL, which this PyTorch ({torch.__version__}) is built without: "
+            "use one process, or --device cpu"
+        )
+    gpus = torch.cuda.device_count()
+    if world.local_size > gpus:
+        raise UserError(
+            f"{world.local_size} processes on this host, but it has {gpus} GPU(s): start one process a GPU, or use "
+            "--device cpu"
+        )
+    device = torch.device("cuda", world.local_rank)
+    torch.cuda.set_device(device)
     return device
 
 
@@ -148,6 +184,7 @@ def environment(runtime: Runtime) -> dict[str, object]:
         "device": str(runtime.device),
         "precision": runtime.precision,
         "threads": runtime.threads,
+        "processes": runtime.world.size,
     }
 
 

@@ -16,6 +16,7 @@ PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
     {"config", "files"},
+    {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"features"},
     {"weights", "data"},

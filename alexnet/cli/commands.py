@@ -6,6 +6,7 @@ torch is imported inside the commands that need it, so help and mistakes in argu
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from alexnet import baseline as baselines
 from alexnet import bench as benchmark
 from alexnet import recipes, studies
 from alexnet.cli import show
-from alexnet.config import Activation, ModelName, Precision, UserError
+from alexnet.config import HANG_TIMEOUT_S, Activation, ModelName, Precision, UserError
 from alexnet.files import write_json
 
 _OK, _SOME_FAILED = 0, 1
@@ -48,6 +49,9 @@ def train(
     overwrite: bool = False,
     stream: _Streaming = "auto",
     track: bool = False,
+    processes: int | None = None,
+    max_restarts: int | None = None,
+    hang_timeout_s: float = HANG_TIMEOUT_S,
 ) -> int:
     """Train a network and write its run folder: alexnet train [RECIPE] --data SRC.
 
@@ -62,18 +66,37 @@ def train(
         stream: Read images from disk while training: always, never, or where memory would be short (auto). The result
             is the same.
         track: Also write TensorBoard scalars into the run folder (needs the extra alexnet[track]).
+        processes: Train in so many processes of this host together, one a GPU or sharing the CPUs; each takes a share
+            of every batch. Over several hosts: torchrun ... -m alexnet train ....
+        max_restarts: With --processes: how often they are started again, from the last checkpoint, when one of them
+            ends; default: 0.
+        hang_timeout_s: Of several processes: seconds without a step after which the one that keeps the others waiting
+            is named, and all end.
     """
+    other = (recipe != recipes.get(recipes.DEFAULT), root, out, overwrite, stream != "auto")
+    if resume is not None and any(other):
+        raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
+    if processes is not None:
+        from alexnet.cli import launch
+
+        chosen = launch.Chosen(recipe, root, out, resume, overwrite, stream, track, hang_timeout_s)
+        return launch.train(chosen, processes, max_restarts or 0)
+    if max_restarts is not None:
+        raise UserError("--max-restarts goes with --processes; torchrun has one of its own")
+    if hang_timeout_s != HANG_TIMEOUT_S and "RANK" not in os.environ:
+        raise UserError("--hang-timeout-s is for several processes: add --processes N, or start them with torchrun")
     from alexnet import training
     from alexnet.cli.progress import observe
+    from alexnet.distributed import from_environment
 
     observer = observe(track=track)
     if resume is not None:
-        if recipe != recipes.get(recipes.DEFAULT) or root or out or overwrite or stream != "auto":
-            raise UserError("--resume takes everything from the run: drop the recipe and all other flags but --track")
-        folder = training.resume(resume, observer=observer)
+        folder = training.resume(resume, observer=observer, hang_timeout_s=hang_timeout_s)
     else:
-        folder = training.train(recipe, root=root, out=out, overwrite=overwrite, stream=stream, observer=observer)
-    show.result(training.RunFolder(folder))
+        where: Any = {"root": root, "out": out, "overwrite": overwrite, "stream": stream}
+        folder = training.train(recipe, **where, observer=observer, hang_timeout_s=hang_timeout_s)
+    if from_environment().is_main:  # the run folder may be on its host alone
+        show.result(training.RunFolder(folder))
     return _OK
 
 

@@ -12,6 +12,7 @@ from alexnet.data.dataset import AnyImages, Dataset, SplitName
 from alexnet.data.folder import LARGEST_OWN_PX
 from alexnet.data.source import OnProgress, Source, Wanted
 from alexnet.data.split import held_out
+from alexnet.distributed import own_share
 
 Streaming = Literal["auto", "always", "never"]
 
@@ -143,6 +144,7 @@ def _is_streamed(found: Source, wanted: Wanted, stream: Streaming) -> bool:
     if stream == "always":
         return True
     free = memory.available_bytes()
+    free = None if free is None else own_share(free)
     # The larger of the sides in question first: only near the bound need the images be looked at.
     px = wanted.image_px or max(wanted.default_px, LARGEST_OWN_PX)
     if free is None or _bytes(found, px, wanted) <= _MEMORY_SHARE * free:

@@ -19,6 +19,7 @@ from torch import Tensor
 from alexnet.config import UserError
 from alexnet.data import decode
 from alexnet.data.statistics import Moments
+from alexnet.distributed import own_share
 
 # One thread's turn: long enough that handing it out costs nothing, short enough that a batch is shared evenly.
 _TURN_IMAGES = 4
@@ -173,7 +174,7 @@ class StreamedImages:
         Raises:
             UserError: an image cannot be read; names it.
         """
-        threads = usable_cpus()
+        threads = own_share(usable_cpus())
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         ahead: deque[tuple[Tensor, list[Future[None]]]] = deque()
         turns = 0

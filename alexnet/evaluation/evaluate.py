@@ -28,11 +28,13 @@ def log_probabilities(
 ) -> Tensor:
     """Log of the class probabilities of every image, averaged over its views.
 
+    Ranks of one world score a share of the images each, and all get the scores of all.
+
     Args:
         model: the network, on the runtime's device; its mode (train or eval) is put back afterwards.
         images: the split, of the preprocessing's channels and of its size or larger, in memory or streamed.
         preprocessing: how pixels become the network's input.
-        runtime: device and number type.
+        runtime: device, number type, and the processes at work.
         views: 1, 2, 5, 10 or dense, see `views.image_views`; made and scored one after the other, in batches.
         border_px: border of images that several places are cut from, see there.
         border: what it shows.
@@ -42,20 +44,24 @@ def log_probabilities(
     """
     normalize = Normalizer(preprocessing, runtime.device, runtime.dtype)
     batch_size = max(1, _BATCH_PIXELS // preprocessing.image_px**2)
+    world = runtime.world
+    if world.size > 1:
+        images = images.take(torch.arange(*world.share(0, len(images))))
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), runtime.autocast():
-            parts = [
-                averaged(
+            parts: list[Tensor] = []
+            for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size)):
+                world.at(f"evaluation, part {len(parts) + 1}")
+                views_NK = (
                     model(normalize(view_NHWC)).float().log_softmax(1)
                     for view_NHWC in image_views(x_NHWC, views, preprocessing.image_px, border_px, border)
                 )
-                for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size))
-            ]
+                parts.append(averaged(views_NK))
     finally:
         model.train(was_training)
-    return torch.cat(parts)
+    return world.gather_rows(torch.cat(parts) if parts else torch.empty(0, 0, device=runtime.device))
 
 
 def evaluate(

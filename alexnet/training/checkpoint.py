@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class TrainingState:
     scaler: dict[str, Any]
     rng_cpu: torch.Tensor
     rng_device: torch.Tensor | None
+    rng_others: list[list[torch.Tensor | None]] = field(default_factory=list)
+    """The same two of ranks 1, 2, ... of a run in several processes."""
 
 
 def save(path: Path, state: TrainingState) -> None:
@@ -46,9 +48,17 @@ def save(path: Path, state: TrainingState) -> None:
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as part:
         try:
-            torch.save({"format": _FORMAT, **vars(state)}, part)
+            torch.save({"format": _FORMAT, **_values(state)}, part)
         except RuntimeError as error:  # what torch makes of a failed write
             raise OSError(errno.EIO, f"writing failed, the disk may be full ({error})", str(path)) from error
+
+
+def _values(state: TrainingState) -> dict[str, Any]:
+    """Its fields; a run in one process leaves out what versions before many did not know."""
+    values = dict(vars(state))
+    if not state.rng_others:
+        del values["rng_others"]
+    return values
 
 
 def load(path: Path) -> TrainingState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from alexnet import models, recipes, weights
 from alexnet.config import ModelCard, Recipe, from_dict, to_dict
 from alexnet.data import Dataset, SplitName
+from alexnet.distributed import LOADING_S
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent, worst_mistakes, write_report
@@ -32,16 +34,22 @@ def finish(
     """Save the weights, open the test split once, and write result.json and report.html.
 
     The test split (the held-out images where the recipe leaves it closed) is evaluated in fp32 from one view, so
-    `alexnet evaluate` gives the same figures.
+    `alexnet evaluate` gives the same figures. Of several ranks all evaluate, and rank 0 writes.
 
     Returns:
-        The values of result.json.
+        The values of result.json; nothing on other ranks.
     """
-    weights.save(folder.model, model, card)
+    world = runtime.world
+    if world.is_main:
+        weights.save(folder.model, model, card)
     split: SplitName = "test" if recipe.open_test else "val"
-    images = dataset.split(split)
-    in_fp32 = Runtime(runtime.device, torch.float32, runtime.threads)
-    log_p_NK = log_probabilities(model, images, card.preprocessing, in_fp32)
+    world.at(f"reading the {split} images", LOADING_S)
+    with world.first_on_host():
+        images = dataset.split(split)
+    log_p_NK = log_probabilities(model, images, card.preprocessing, replace(runtime, dtype=torch.float32))
+    world.at("the report")
+    if not world.is_main:
+        return {}
     evaluation = summarize(log_p_NK, images, card.class_names)
     result = _result(recipe, model, runtime, rows, split, evaluation)
     _, values = folder.read_recipe()

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,9 +28,12 @@ from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
 from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
 from alexnet.training.optim import WeightAverage, build_optimizers, lr_scale, set_lr
+from alexnet.training.parallel import batch_statistics, replicate, synchronizing
 
 _FEW_STEPS = 100  # a network that made fewer is not yet stuck
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
+_TALK_EVERY_S = 0.25  # how often several processes agree on what is due
+_TALK_STEPS = 100  # the most steps between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ class Trainer:
         dataset: its images; the test split is not opened.
         model: the network, freshly initialised.
         preprocessing: how pixels become its input.
-        runtime: device, number type and threads.
+        runtime: device, number type, threads, and the processes that train together.
         folder: where metrics and checkpoints go.
         observer: told of progress.
     """
@@ -92,10 +95,12 @@ class Trainer:
         observer: Observer,
     ) -> None:
         self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
+        self.world = runtime.world
         device, dtype = runtime.device, runtime.dtype
         self.model = model.to(memory_format=torch.channels_last).to(device)
-        self._network = torch.compile(self.model) if recipe.compile else self.model
-        self.colors = color_components(dataset.train, recipe.augment)
+        self._network: nn.Module = torch.compile(self.model) if recipe.compile else self.model  # type: ignore[assignment]
+        self._replica: nn.Module | None = None
+        self.colors = self.world.from_main(lambda: color_components(dataset.train, recipe.augment))
         self.train_loader = open_loader(
             dataset.train,
             preprocessing,
@@ -107,8 +112,9 @@ class Trainer:
         )
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
-        smallest = 2 if has_batch_norm(self.model) else 1
-        self.parts = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
+        smallest = 2 * self.world.size if has_batch_norm(self.model) else 1
+        steps = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
+        self.parts = [[self.world.share(*part) for part in step] for step in steps]
         self.steps = len(self.parts)
         self.optimizers = build_optimizers(self.model, recipe.optimizer)
         if recipe.layer_decay < 1 or recipe.freeze != "none":
@@ -122,7 +128,11 @@ class Trainer:
         self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
         self.rows: list[dict[str, Any]] = []
         self.totals = self._no_totals()
-        torch.manual_seed(seed_for(recipe.seed, "dropout"))
+        torch.manual_seed(seed_for(recipe.seed, "dropout", *self._own()))
+
+    def _own(self) -> tuple[int, ...]:
+        """What sets this rank's random numbers apart from those of rank 0."""
+        return () if self.world.is_main else (self.world.rank,)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch; returns the rows of metrics.jsonl.
@@ -133,7 +143,7 @@ class Trainer:
             Interrupted: Ctrl-C or SIGTERM came; a checkpoint of this very step is on disk.
             TrainingFailedError: the loss is not finite, or the network is stuck at guessing.
         """
-        with _stop_signals() as stop:
+        with _stop_signals(once=self.world.size == 1) as stop:
             while self.epoch < self.recipe.epochs:
                 self._train_epoch(stop)
                 self._finish_epoch()
@@ -143,45 +153,87 @@ class Trainer:
         return self.rows
 
     def _train_epoch(self, stop: _Stop) -> None:
-        recipe, network, loader = self.recipe, self._network, self.train_loader
-        self.model.train()
-        if recipe.freeze != "none":
-            set_frozen(self.model, recipe.freeze if self._is_frozen() else "none")
+        recipe, loader = self.recipe, self.train_loader
+        network = self._prepare()
         self.stepping = [optimizer for optimizer in self.optimizers if _learns(optimizer)]
         plan = loader.plan(recipe.seed, self.epoch, self._train_px())
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
-        clock = _Clock(self.elapsed_s, int(self.totals["images"]), recipe.checkpoint_every_s)
+        (images,) = self.world.sum([self.totals["images"]])  # on the CPU: no wait for the device
+        clock = _Clock(self.elapsed_s, int(images), recipe.checkpoint_every_s)
         batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
 
         while self.step < self.steps:
             set_lr(self.optimizers, lr_scale(recipe, self.epoch + self.step / self.steps, val_errors))
+            self._at("its own images")
             for part, (x_NCHW, y_N) in zip(self.parts[self.step], batches, strict=False):
+                is_last = part == self.parts[self.step][-1]
                 target = y_N  # classes [N], or where images are mixed their shares [N, K]
                 if plan.mixing is not None:
                     x_NCHW, target = plan.mixing(x_NCHW, y_N, len(self.dataset.class_names), *part)
-                with self.runtime.autocast():
-                    scores_NK = network(x_NCHW).float()
-                    losses = F.cross_entropy(
-                        scores_NK, target, self.class_weights, reduction="sum", label_smoothing=recipe.label_smoothing
-                    )
-                # Images of the last, short batch weigh what all others do (as by Gluon's trainer.step(batch_size)).
-                self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
+                with synchronizing(network, now=is_last):
+                    with self.runtime.autocast():
+                        scores_NK = network(x_NCHW).float()
+                        losses = F.cross_entropy(
+                            scores_NK,
+                            target,
+                            self.class_weights,
+                            reduction="sum",
+                            label_smoothing=recipe.label_smoothing,
+                        )
+                    # Images of the last, short batch weigh as others do (as by Gluon's trainer.step(batch_size)).
+                    self._at("the sum of gradients")
+                    self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
                 self._add(losses.detach(), scores_NK.detach(), y_N)
             self._update_weights()
             self.step += 1
 
-            if clock.report_due() or stop.signal:
+            due = self._due(clock, stop)
+            if due.report or due.stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._report(clock)
-            if clock.checkpoint_due() or stop.signal:
+            if due.checkpoint or due.stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._check_finite()
                 self._save()
-            if stop.signal:
-                raise Interrupted(f"stopped; continue with: alexnet train --resume {self.folder.path}", stop.signal)
+            if due.stop.signal:
+                raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop.signal)
         self.elapsed_s = clock.elapsed_s()
-        self._report(clock)
-        self._images_per_s = clock.images_per_s(int(self.totals["images"]))
+        self._images_per_s = self._report(clock)
+
+    def _prepare(self) -> nn.Module:
+        """The network, ready to learn what it is to learn in the epoch under way."""
+        self.model.train()
+        if self.recipe.freeze != "none":
+            set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
+            if self.epoch == self.recipe.freeze_epochs:
+                self._replica = None
+        self._replica = self._replica or replicate(self._network, self.world, self.recipe.accumulate_steps)
+        self._talk_in = 1
+        return self._replica
+
+    def _at(self, what: str) -> None:
+        if self.world.size > 1:
+            self.world.at(f"epoch {self.epoch + 1}, step {self.step + 1}, {what}")
+
+    def _due(self, clock: _Clock, stop: _Stop) -> _Due:
+        """What is to be done after this step. Clocks differ, so ranks agree on it, every few steps."""
+        if self.world.size == 1:
+            return _Due(clock.report_due(), clock.checkpoint_due(), stop)
+        self._talk_in -= 1
+        if self._talk_in:
+            return _Due()
+        self._at("the next step")
+        own = (0, 0, stop.signal, 0)
+        if self.world.is_main:
+            own = (clock.report_due(), clock.checkpoint_due(), stop.signal, clock.steps_until_talk())
+        report, is_checkpoint, signal_number, self._talk_in = self.world.largest(own)
+        return _Due(bool(report), bool(is_checkpoint), _Stop(signal_number))
+
+    def _resume_command(self) -> str:
+        resume = f"alexnet train --resume {self.folder.path}"
+        if self.world.local_size < self.world.size:
+            return f"{resume}, launched as before"
+        return resume if self.world.size == 1 else f"{resume} --processes {self.world.size}"
 
     def _train_px(self) -> int | None:
         """Side of the training images of the epoch under way; None: the network's."""
@@ -209,13 +261,14 @@ class Trainer:
         """Check the loss, look at the validation images, write the epoch's row and a checkpoint."""
         started = time.monotonic()
         loss = self._check_finite()
-        images = int(self.totals["images"])
+        _, correct, images = self._sums()
+        self._share_statistics()
         val = self._validate()
         self.elapsed_s += time.monotonic() - started
         row = {
             "epoch": self.epoch + 1,
             "train_loss": loss,
-            "train_top1": int(self.totals["correct"]) / images,
+            "train_top1": correct / images,
             "val_loss": val.loss if val else None,
             "val_top1": val.top1 if val else None,
             "images_per_s": round(self._images_per_s, 1),
@@ -224,7 +277,8 @@ class Trainer:
         }
         self.rows.append(row)
         self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
-        self.folder.append_metrics(row)
+        if self.world.is_main:
+            self.folder.append_metrics(row)
         self._save()
         self.observer.on_epoch(row)
         self._check_learning()
@@ -256,26 +310,35 @@ class Trainer:
         self.totals["correct"] += (scores_NK.argmax(1) == y_N).sum()
         self.totals["images"] += len(y_N)
 
-    def _report(self, clock: _Clock) -> None:
-        images = int(self.totals["images"])
+    def _sums(self) -> tuple[float, int, int]:
+        """Loss, images named rightly, and images of the epoch so far, over all ranks."""
+        loss, correct, images = self.world.sum(list(self.totals.values()))
+        return float(loss), int(correct), int(images)
+
+    def _report(self, clock: _Clock) -> float:
+        """Tell the observer how things stand; returns images per second."""
+        loss, _, images = self._sums()
+        images_per_s = clock.images_per_s(images)
         self.observer.on_progress(
             Progress(
                 epoch=self.epoch,
                 epochs=self.recipe.epochs,
                 step=self.step,
                 steps=self.steps,
-                loss=float(self.totals["loss"]) / images,
-                images_per_s=clock.images_per_s(images),
+                loss=loss / images,
+                images_per_s=images_per_s,
                 lr=self._lr(),
             )
         )
+        return images_per_s
 
     def _lr(self) -> float:
         """The rate of the last step; muon's, where two optimisers share the work."""
         return float(self.optimizers[0].param_groups[0]["lr"])
 
     def _check_finite(self) -> float:
-        loss = float(self.totals["loss"]) / int(self.totals["images"])
+        total, _, images = self._sums()
+        loss = total / images
         if not math.isfinite(loss):
             lr = self.recipe.optimizer.lr
             raise TrainingFailedError(
@@ -300,39 +363,63 @@ class Trainer:
     # --- checkpoints ------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
+        """Write a checkpoint; all ranks must come here, and rank 0 writes for all."""
+        self._at("a checkpoint")
+        self._share_statistics()
+        totals = dict(zip(self.totals, self.world.sum(list(self.totals.values())), strict=True))
+        own: tuple[Tensor, Tensor | None] = (torch.get_rng_state(), checkpoint.device_rng(self.runtime.device))
+        _, *others = self.world.gather(own)
+        if not self.world.is_main:
+            return
         checkpoint.save(
             self.folder.checkpoint,
             checkpoint.TrainingState(
                 epoch=self.epoch,
                 step=self.step,
                 elapsed_s=self.elapsed_s,
-                totals=self.totals,
+                totals=totals,
                 rows=self.rows,
                 model=self.model.state_dict(),
                 optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
                 average=self.average.average if self.average else None,
                 scaler=self.scaler.state_dict(),
-                rng_cpu=torch.get_rng_state(),
-                rng_device=checkpoint.device_rng(self.runtime.device),
+                rng_cpu=own[0],
+                rng_device=own[1],
+                rng_others=[list(other) for other in others],
             ),
         )
 
+    def _share_statistics(self) -> None:
+        """Let all ranks have the same running statistics of batch norm: the means over what each has seen."""
+        if self.world.size > 1:
+            average = None if self.average is None else self.average.average
+            moving = [] if average is None else batch_statistics(self.model, average)
+            self.world.mean_(batch_statistics(self.model) + moving)
+
     def restore(self, state: checkpoint.TrainingState) -> None:
-        """Continue from `state` as if the run had never stopped."""
+        """Continue from `state` as if the run had never stopped; with other ranks than then, dropout draws anew."""
         self.epoch, self.step, self.elapsed_s, self.rows = state.epoch, state.step, state.elapsed_s, state.rows
-        self.totals = {
-            name: total.to(zero.device)
-            for (name, zero), total in zip(self._no_totals().items(), state.totals.values(), strict=True)
-        }
+        self.totals = self._no_totals()
+        if self.world.is_main:  # they are summed over the ranks
+            self.totals = {name: state.totals[name].to(zero.device) for name, zero in self.totals.items()}
         self.model.load_state_dict(state.model)
         for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
             optimizer.load_state_dict(values)
         if self.average is not None and state.average is not None:
             self.average.load(state.average)
         self.scaler.load_state_dict(state.scaler)
-        self.folder.write_metrics(self.rows)
-        torch.set_rng_state(state.rng_cpu)
-        checkpoint.set_device_rng(self.runtime.device, state.rng_device)
+        if self.world.is_main:
+            self.folder.write_metrics(self.rows)
+        self._restore_rng([[state.rng_cpu, state.rng_device], *state.rng_others])
+
+    def _restore_rng(self, states: list[list[Tensor | None]]) -> None:
+        if len(states) != self.world.size:
+            torch.manual_seed(seed_for(self.recipe.seed, "dropout", self.epoch, self.step, self.world.rank))
+            return
+        of_cpu, of_device = states[self.world.rank]
+        assert of_cpu is not None
+        torch.set_rng_state(of_cpu)
+        checkpoint.set_device_rng(self.runtime.device, of_device)
 
 
 def _learns(optimizer: torch.optim.Optimizer) -> bool:
@@ -364,7 +451,8 @@ class _Clock:
     def __init__(self, elapsed_before_s: float, images_before: int, checkpoint_every_s: float) -> None:
         self._before_s, self._images_before = elapsed_before_s, images_before
         self._checkpoint_every_s = checkpoint_every_s
-        self._started = self._reported = self._saved = time.monotonic()
+        self._started = self._reported = self._saved = self._talked = time.monotonic()
+        self._talk_steps = 1
 
     def elapsed_s(self) -> float:
         return self._before_s + time.monotonic() - self._started
@@ -383,6 +471,13 @@ class _Clock:
         self._saved = now
         return True
 
+    def steps_until_talk(self) -> int:
+        """Steps that take about as long as ranks may go without agreeing on what is due."""
+        now = time.monotonic()
+        step_s = (now - self._talked) / self._talk_steps
+        self._talked, self._talk_steps = now, min(max(int(_TALK_EVERY_S / max(step_s, 1e-9)), 1), _TALK_STEPS)
+        return self._talk_steps
+
     def images_per_s(self, images: int) -> float:
         return (images - self._images_before) / max(time.monotonic() - self._started, 1e-9)
 
@@ -392,9 +487,20 @@ class _Stop:
     signal: int = 0
 
 
+@dataclass(frozen=True)
+class _Due:
+    report: bool = False
+    checkpoint: bool = False
+    stop: _Stop = field(default_factory=_Stop)
+
+
 @contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a wish the loop reads between steps; the second acts at once."""
+def _stop_signals(*, once: bool) -> Iterator[_Stop]:
+    """Turn Ctrl-C or SIGTERM into a wish the loop reads between steps.
+
+    Where `once`, the second acts at once. Otherwise torchrun and a job's manager may both send one, and what must
+    end at once is killed by them.
+    """
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -404,7 +510,8 @@ def _stop_signals() -> Iterator[_Stop]:
 
     def ask(number: int, _frame: object) -> None:
         stop.signal = number
-        signal.signal(number, before[signal.Signals(number)])
+        if once:
+            signal.signal(number, before[signal.Signals(number)])
 
     for number in numbers:
         signal.signal(number, ask)

@@ -15,6 +15,7 @@ from alexnet import cli, models, training, weights
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe, UserError
 from alexnet.data import Dataset
 from alexnet.data.split import drawn
+from alexnet.distributed import World
 from alexnet.training import finish as finish_module
 from alexnet.training import run as run_module
 
@@ -222,7 +223,7 @@ def test_pixels_on_their_own_scale(small_data: Data, changes: dict[str, Any], st
     """What the network sees of raw pixels are levels of 0..255, less the mean level where they are normalised."""
     data = small_data(channels=3, px=64)
     _, card = run_module._build(
-        recipe(model=ModelConfig(name="tiny_alexnet"), augment=AugmentConfig(**changes)), data, None
+        recipe(model=ModelConfig(name="tiny_alexnet"), augment=AugmentConfig(**changes)), data, None, World()
     )
     how = card.preprocessing
     assert how.std == pytest.approx((std,) * 3)
@@ -236,7 +237,9 @@ def test_pixels_on_their_own_scale(small_data: Data, changes: dict[str, Any], st
 def test_the_variant_reaches_the_network_and_its_card(small_data: Data) -> None:
     data = small_data(channels=3, px=64)
     for variant, first in ((None, "conv1"), ("paper", "conv1"), ("source", "pad1")):
-        model, card = run_module._build(recipe(model=ModelConfig(name="alexnet_2012", variant=variant)), data, None)
+        model, card = run_module._build(
+            recipe(model=ModelConfig(name="alexnet_2012", variant=variant)), data, None, World()
+        )
         assert next(iter(model.features.named_children()))[0] == first
         assert card.options.get("variant") == variant
 
