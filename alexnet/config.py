@@ -312,7 +312,8 @@ class Recipe:
     open_test: bool = True
     """Measure the result on the test split; False: on the held-out images, so that trials leave it unseen."""
     checkpoint_every_s: float = 300.0
-    """Seconds between checkpoints within an epoch; each epoch's end is kept too."""
+    """Seconds between checkpoints within an epoch; each epoch's end is kept too, but for large networks on few images
+    only as often as saving takes a tenth of the time."""
     device: str = "auto"
     """auto (cuda, then mps, then cpu), or a device's name."""
     precision: Precision = "auto"

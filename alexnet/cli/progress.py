@@ -69,11 +69,16 @@ class _Lines(Observer):
         val = "" if row["val_top1"] is None else f"  val top-1 {row['val_top1']:.4f}"
         self._print(
             f"epoch {row['epoch']:3d}  train loss {row['train_loss']:.4f}  train top-1 {row['train_top1']:.4f}{val}"
-            f"  {row['images_per_s']:,.0f} images/s  {row['elapsed_s']:.0f} s"
+            f"  {row['images_per_s']:,.0f} images/s{_waiting(row['data_wait'])}  {row['elapsed_s']:.0f} s"
         )
 
     def _print(self, text: str) -> None:
         _print(self._console, text)
+
+
+def _waiting(share: float) -> str:
+    """What part of an epoch's time went by without images to train on."""
+    return f", {share:.0%} of the time waiting for images" if share >= 0.01 else ""
 
 
 class _LiveBar(_Lines):

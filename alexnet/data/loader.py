@@ -219,6 +219,11 @@ class Loader:
     def __len__(self) -> int:
         return len(self._labels_N)
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds that readers of `batches` spent waiting: none, as the images are in memory."""
+        return 0.0
+
     def plan(self, seed: int, epoch: int, train_px: int | None = None) -> EpochPlan:
         """Draw the order and the variation of one epoch, whose images are shrunk to `train_px`."""
         how = self._augment, self._places, seed, epoch, self._device

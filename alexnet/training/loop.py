@@ -32,6 +32,8 @@ from alexnet.training.parallel import batch_statistics, replicate, synchronizing
 
 _FEW_STEPS = 100  # a network that made fewer is not yet stuck
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
+_SHORT_SAVE_S = 1.0  # a checkpoint that takes no longer is written after each epoch
+_SAVING_SHARE = 0.1  # of the time, at most, for longer ones
 _TALK_EVERY_S = 0.25  # how often several processes agree on what is due
 _TALK_STEPS = 100  # the most steps between
 
@@ -126,6 +128,7 @@ class Trainer:
         seen_N = labels_N if recipe.balance == "none" else torch.unique(labels_N)
         self.chance_loss = _chance_loss(seen_N, classes, recipe.label_smoothing)
         self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
+        self._saved_at_s, self._save_s = time.monotonic(), 0.0
         self.rows: list[dict[str, Any]] = []
         self.totals = self._no_totals()
         torch.manual_seed(seed_for(recipe.seed, "dropout", *self._own()))
@@ -161,6 +164,7 @@ class Trainer:
         (images,) = self.world.sum([self.totals["images"]])  # on the CPU: no wait for the device
         clock = _Clock(self.elapsed_s, int(images), recipe.checkpoint_every_s)
         batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
+        waited_s = loader.wait_s
 
         while self.step < self.steps:
             set_lr(self.optimizers, lr_scale(recipe, self.epoch + self.step / self.steps, val_errors))
@@ -199,6 +203,7 @@ class Trainer:
                 raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop.signal)
         self.elapsed_s = clock.elapsed_s()
         self._images_per_s = self._report(clock)
+        self._data_wait = (loader.wait_s - waited_s) / clock.seconds()
 
     def _prepare(self) -> nn.Module:
         """The network, ready to learn what it is to learn in the epoch under way."""
@@ -272,6 +277,7 @@ class Trainer:
             "val_loss": val.loss if val else None,
             "val_top1": val.top1 if val else None,
             "images_per_s": round(self._images_per_s, 1),
+            "data_wait": round(self._data_wait, 4),
             "elapsed_s": round(self.elapsed_s, 3),
             "lr": self._lr(),
         }
@@ -279,7 +285,8 @@ class Trainer:
         self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
         if self.world.is_main:
             self.folder.append_metrics(row)
-        self._save()
+        if self.epoch == self.recipe.epochs or self._saving_pays():
+            self._save()
         self.observer.on_epoch(row)
         self._check_learning()
 
@@ -362,8 +369,20 @@ class Trainer:
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
+    def _saving_pays(self) -> bool:
+        """Whether a checkpoint is due after an epoch: of large networks on few images, not after each."""
+        since_s = time.monotonic() - self._saved_at_s
+        pays = self._save_s < _SHORT_SAVE_S or self._save_s < _SAVING_SHARE * since_s
+        return self.world.from_main(lambda: pays)
+
     def _save(self) -> None:
         """Write a checkpoint; all ranks must come here, and rank 0 writes for all."""
+        started_s = time.monotonic()
+        self._write_checkpoint()
+        self._saved_at_s = time.monotonic()
+        self._save_s = self._saved_at_s - started_s
+
+    def _write_checkpoint(self) -> None:
         self._at("a checkpoint")
         self._share_statistics()
         totals = dict(zip(self.totals, self.world.sum(list(self.totals.values())), strict=True))
@@ -478,8 +497,12 @@ class _Clock:
         self._talked, self._talk_steps = now, min(max(int(_TALK_EVERY_S / max(step_s, 1e-9)), 1), _TALK_STEPS)
         return self._talk_steps
 
+    def seconds(self) -> float:
+        """Of this epoch, since it began or was continued."""
+        return max(time.monotonic() - self._started, 1e-9)
+
     def images_per_s(self, images: int) -> float:
-        return (images - self._images_before) / max(time.monotonic() - self._started, 1e-9)
+        return (images - self._images_before) / self.seconds()
 
 
 @dataclass

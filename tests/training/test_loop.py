@@ -26,6 +26,7 @@ from alexnet.config import (
 from alexnet.data import Dataset, Images
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.run_folder import new_run
+from alexnet.training import loop
 from alexnet.training.loop import Trainer, _parts
 
 CLASSES = ("dark", "light", "striped")
@@ -143,13 +144,33 @@ def test_rows_and_validation(tmp_path: Path) -> None:
     run = trainer(recipe(epochs=3), tmp_path, striped_dataset(val=val))
     rows = run.run()
     assert rows == run.folder.read_metrics()
-    keys = ["epoch", "train_loss", "train_top1", "val_loss", "val_top1", "images_per_s", "elapsed_s", "lr"]
+    keys = ["epoch", "train_loss", "train_top1", "val_loss", "val_top1", "images_per_s", "data_wait", "elapsed_s", "lr"]
     assert [list(row) for row in rows] == [keys] * 3
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     with torch.no_grad():
         x = (val.pixels_NHWC.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
         top1 = (run.model(x).argmax(1) == val.labels_N).float().mean().item()
     assert rows[-1]["val_top1"] == pytest.approx(top1)
+
+
+def test_large_checkpoints_are_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, saved = [0.0], []
+    run = trainer(recipe(epochs=8), tmp_path, striped_dataset())
+
+    def write() -> None:
+        saved.append(run.epoch)
+        now_s[0] += 2.0  # a tenth of 20 s
+
+    def epoch(_stop: object) -> None:
+        now_s[0] += 7.0
+        run.totals["images"] += 1
+        run._images_per_s, run._data_wait = 1.0, 0.0
+
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(run, "_write_checkpoint", write)
+    monkeypatch.setattr(run, "_train_epoch", epoch)
+    run.run()
+    assert saved == [1, 4, 7, 8]  # how long it takes is known after the first; the last epoch's always
 
 
 def test_more_images_in_a_batch_than_there_are(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def assert_same_run(run: Path, reference: Path) -> None:
     ours, theirs = weights_of(run), weights_of(reference)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    timed = {"images_per_s", "elapsed_s", "train_s"}
+    timed = {"images_per_s", "data_wait", "elapsed_s", "train_s"}
     rows = [
         [{k: v for k, v in row.items() if k not in timed} for row in training.RunFolder(path).read_metrics()]
         for path in (run, reference)
