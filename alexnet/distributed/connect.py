@@ -90,7 +90,7 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
     backend = "cpu:gloo,cuda:nccl" if _between_gpus() else "gloo"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        launch, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=_MEETING))  # type: ignore[no-untyped-call]
+        launch, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=_MEETING))
         # A connection of its own for the watch: torch may hold the other while it waits.
         _store = dist.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, timeout=_STORE_PATIENCE

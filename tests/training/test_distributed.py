@@ -254,6 +254,7 @@ DROPPING = {"model": ModelConfig(name="tiny_alexnet", dropout=0.3), "epochs": 3}
 class Stopping(training.Observer):
     def on_epoch(self, row: dict[str, Any]) -> None:
         if row["epoch"] == 1:  # on rank 0, but rank 1 gets the signal
+            time.sleep(1)  # in which all tell where they stand
             os.kill(int(os.environ["TEST_VICTIM"]), int(os.environ["TEST_SIGNAL"]))
 
 
