@@ -4,8 +4,11 @@
 
 DATA holds images of 32 px in class folders. Each process has one thread, so two processes use two cores where one
 uses one: efficiency is the speed of N processes over N times that of one. Runs take turns, each in processes of its
-own, and images/s is that of the last epoch, whose reading of the data and first steps are over. `threads` is one
-process with N threads: what the same cores do without a second process. Nothing else should run on the machine.
+own, and images/s is that of the last epoch, whose reading of the data and first steps are over. One process with N
+threads shows what the same cores do without a second process. Nothing else should run on the machine for this.
+
+CPU time, of all processes and threads together, hardly depends on what else runs: it is what two further epochs take.
+Where N processes take as much of it as one, nothing but waiting for each other is lost.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -34,32 +38,44 @@ SETTINGS: dict[str, list[str]] = {
         *("--model.name", "alexnet", "--image-px", "224", "--batch-size", "64", "--train-images", "320"),
     ],
 }
-SHARED = ["--epochs", "2", "--stop-at-chance-epochs", "0", "--no-open-test", "--val-fraction", "0.001"]
+EPOCHS = 3
+SHARED = ["--stop-at-chance-epochs", "0", "--no-open-test", "--val-fraction", "0.001"]
 
 
-def images_per_s(data: Path, words: list[str], processes: int, threads: int) -> float:
+def cpu_s() -> float:
+    """Of children that ended, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def train(data: Path, words: list[str], epochs: int) -> tuple[float, float, int]:
+    """Images/s of the last epoch, CPU seconds of the run, and its training images."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
+        run, began_s = Path(folder) / "run", cpu_s()
         command = [sys.executable, "-m", "alexnet", "train", "tiny_cifar10", "--data", str(data), "--out", str(run)]
-        command += [*SHARED, *words, "--threads", str(threads), "--processes", str(processes)]
+        command += [*SHARED, *words, "--epochs", str(epochs)]
         subprocess.run(command, check=True, capture_output=True)
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        return float(rows[-1]["images_per_s"])
+        n = json.loads((run / "recipe.json").read_text())["data"]["n_train"]
+        return float(rows[-1]["images_per_s"]), cpu_s() - began_s, n
 
 
 def measure(data: Path, words: list[str], processes: list[int], reps: int) -> dict[str, Any]:
-    ways = {f"{n} process(es) of 1 thread": (n, 1) for n in processes}
-    ways |= {f"1 process of {n} threads": (1, n) for n in processes if n > 1}
+    ways = {f"{n} x 1 thread": (n, 1) for n in processes} | {f"1 x {n} threads": (1, n) for n in processes if n > 1}
     speeds: dict[str, list[float]] = {name: [] for name in ways}
+    cpu_ms: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(reps):
         for name, (n, threads) in ways.items():
-            speeds[name].append(images_per_s(data, words, n, threads))
-    one = speeds["1 process(es) of 1 thread"]
-    found: dict[str, Any] = {"images_per_s": speeds, "efficiency": {}}
+            how = [*words, "--processes", str(n), "--threads", str(threads)]
+            _, short_s, _ = train(data, how, 1)
+            speed, long_s, images = train(data, how, EPOCHS)
+            speeds[name].append(speed)
+            cpu_ms[name].append(round(1000 * (long_s - short_s) / (images * (EPOCHS - 1)), 4))
+    one, efficiency = speeds[f"{processes[0]} x 1 thread"], {}
     for n in processes:
-        ratios = [many / alone / n for many, alone in zip(speeds[f"{n} process(es) of 1 thread"], one, strict=True)]
-        found["efficiency"][str(n)] = {"median": statistics.median(ratios), "each": ratios}
-    return found
+        ratios = [many / alone / n for many, alone in zip(speeds[f"{n} x 1 thread"], one, strict=True)]
+        efficiency[str(n)] = {"median": statistics.median(ratios), "each": ratios}
+    return {"images_per_s": speeds, "efficiency": efficiency, "cpu_ms_per_image": cpu_ms}
 
 
 def volumes() -> dict[str, Any]:

@@ -85,11 +85,12 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
     """Meet the others, and begin to watch over them."""
     global _store  # a process is in one world at a time
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     backend = "cpu:gloo,cuda:nccl" if _between_gpus() else "gloo"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        launch, _, _ = next(dist.rendezvous("env://", world.rank, world.size, timeout=_MEETING))
+        launch, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=_MEETING))
         # A connection of its own for the watch: torch may hold the other while it waits.
         _store = dist.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, timeout=_STORE_PATIENCE

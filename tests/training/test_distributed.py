@@ -254,6 +254,7 @@ DROPPING = {"model": ModelConfig(name="tiny_alexnet", dropout=0.3), "epochs": 3}
 class Stopping(training.Observer):
     def on_epoch(self, row: dict[str, Any]) -> None:
         if row["epoch"] == 1:  # on rank 0, but rank 1 gets the signal
+            time.sleep(1)  # in which all tell where they stand
             os.kill(int(os.environ["TEST_VICTIM"]), int(os.environ["TEST_SIGNAL"]))
 
 
@@ -296,7 +297,8 @@ def test_a_rank_that_hangs_is_named(children: Any, tmp_path: Path) -> None:
     try:
         ranks.processes[0].join(40)
         ranks.processes[2].join(10)
-        assert ranks.processes[0].exitcode == ranks.processes[2].exitcode == 1
+        # The one whose clock is first speaks and ends; it may be gone before the other's clock strikes.
+        assert sorted(ranks.processes[rank].exitcode for rank in (0, 2)) in ([1, 1], [1, 3])
         assert ranks.processes[1].exitcode is None
     finally:
         ranks.processes[1].kill()
