@@ -46,6 +46,8 @@ def _when(tasks: Iterable[dict[str, Any]]) -> list[str]:
         values = task["measured"]
         how = f"{values['reps']} repetitions of {values['seconds']:g} s, {values['date']}, commit {values['commit']}"
         runs.setdefault(how, []).append(task["title"])
+    if len(runs) == 1:
+        return [f"All in one run: {how}." for how in runs]
     return [f"- {'; '.join(titles)}: {how}" for how, titles in runs.items()]
 
 

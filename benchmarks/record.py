@@ -201,7 +201,7 @@ def _range(runs: list[list[float]], epoch: int) -> str:
 
 def _is_run(path: Path) -> bool:
     result = json.loads(path.read_text())
-    return "runs" in result and "recipe" in result
+    return "runs" in result and "params" in result
 
 
 def _line(result: dict[str, Any], name: str) -> str:

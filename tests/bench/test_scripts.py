@@ -152,8 +152,8 @@ def test_the_table_of_the_documents(script) -> None:
     )
     lines = script("bench_table.py").markdown(result).splitlines()
     assert lines[0] == "Z80, 2 cores, CP/M; contenders in turns."
-    assert lines[2].startswith(f"- {TASKS['latency'].title}: 1 repetitions of 8 s, 2")
-    assert lines[2].endswith("commit abc")
+    assert lines[2].startswith("All in one run: 1 repetitions of 8 s, 2")
+    assert lines[2].endswith("commit abc.")
     assert lines[4] == "| task | contender | median | min to max | first / this | of GEMM rate |"
     assert lines[6].endswith("(less is better) | ours | 2.00 ms |  | 1.00 |  |")
     assert lines[7] == "|  | theirs | not run: a \\| b |  |  |  |"
@@ -171,6 +171,8 @@ def test_what_was_not_measured_again_stays(script) -> None:
     both = merged(result("train_64", commit="def"), first)
     assert list(both["tasks"]) == ["train_64", "latency"]  # in the order of all tasks
     assert [task["measured"]["commit"] for task in both["tasks"].values()] == ["def", "abc"]
+    table = script("bench_table.py").markdown({**both, "machine": first["machine"]})
+    assert f"- {TASKS['latency'].title}: 1 repetitions of 8 s, {first['date']}, commit abc" in table.splitlines()
     again = merged(result("latency", commit="def"), both)
     assert again["tasks"]["latency"]["measured"]["commit"] == "def"
     assert list(merged(result("latency", cpu="6502"), both)["tasks"]) == ["latency"]  # another machine

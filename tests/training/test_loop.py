@@ -144,7 +144,17 @@ def test_rows_and_validation(tmp_path: Path) -> None:
     run = trainer(recipe(epochs=3), tmp_path, striped_dataset(val=val))
     rows = run.run()
     assert rows == run.folder.read_metrics()
-    keys = ["epoch", "train_loss", "train_top1", "val_loss", "val_top1", "images_per_s", "data_wait", "elapsed_s", "lr"]
+    keys = [
+        "epoch",
+        "train_loss",
+        "train_top1",
+        "val_loss",
+        "val_top1",
+        "images_per_s",
+        "data_wait",
+        "elapsed_s",
+        "lr",
+    ]
     assert [list(row) for row in rows] == [keys] * 3
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     with torch.no_grad():
