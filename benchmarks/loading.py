@@ -57,7 +57,7 @@ def cpu_s() -> float:
 def ours(source: Path, stream: data.Streaming) -> Callable[[int], Iterator[torch.Tensor]]:
     images = data.load(source, image_px=224, resize_px=256, val_fraction=0, stream=stream).train
     how = Preprocessing(image_px=224, in_channels=3, mean=MEAN, std=STD)
-    loader = open_loader(images, how, torch.device("cpu"), torch.float32, AugmentConfig(flip=True))
+    loader = open_loader(images, how, torch.device("cpu"), torch.float32, AugmentConfig(flip="random"))
     bounds = [(i, min(i + BATCH, IMAGES)) for i in range(0, IMAGES, BATCH)]
     return lambda epoch: (x for x, _ in loader.batches(loader.plan(0, epoch), bounds))
 
