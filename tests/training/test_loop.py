@@ -163,6 +163,16 @@ def test_rows_and_validation(tmp_path: Path) -> None:
     assert rows[-1]["val_top1"] == pytest.approx(top1)
 
 
+def test_the_share_of_time_without_images_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(recipe(epochs=2), tmp_path, striped_dataset())
+    assert [row["data_wait"] for row in run.run()] == [0.0, 0.0]  # they are in memory
+    run = trainer(recipe(epochs=2), tmp_path / "waiting", striped_dataset())
+    waited_s = iter([1.0, 3.0, 3.0, 8.0])  # before and after each epoch
+    monkeypatch.setattr(type(run.train_loader), "wait_s", property(lambda _: next(waited_s)))
+    monkeypatch.setattr(loop._Clock, "seconds", lambda _: 10.0)
+    assert [row["data_wait"] for row in run.run()] == [0.2, 0.5]
+
+
 def test_large_checkpoints_are_written_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s, saved = [0.0], []
     run = trainer(recipe(epochs=8), tmp_path, striped_dataset())
