@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import Interrupted, Recipe, UserError, to_dict
+from alexnet.config import Interrupted, Recipe, UserError
 from alexnet.data import load as load_data
 from alexnet.files import write_json
 from alexnet.run_folder import RunFolder
-from alexnet.studies import summary
+from alexnet.studies import sharing, summary
 from alexnet.studies.page import write_page
 from alexnet.studies.plots import write_plots
+from alexnet.studies.sharing import MEASURED
 from alexnet.studies.study import AnyRecipe, Arm, Study, Tuning
-from alexnet.studies.worker import MEASURED, Job, work
+from alexnet.studies.worker import Job, work
 
 FileName = str | os.PathLike[str]
 _TUNING_SEED = 100  # none of the seeds that are compared
@@ -55,7 +56,8 @@ def run(
     """Run a study, or go on with it, and write `study.json`, `plot.png`, `plot.svg` and `index.html`.
 
     Runs that are finished are taken as they are, so a study that was stopped goes on where it was, and more seeds
-    can be added later.
+    can be added later. A run that a study beside this one has finished, of the same recipe on the same images, is
+    copied from there.
 
     Args:
         study: what to do.
@@ -113,7 +115,7 @@ def _look_at(source: str, root: FileName | None) -> dict[str, Any]:
 
 def _refuse_other_images(folder: Path, images: dict[str, Any]) -> None:
     """Raise `UserError` where the runs in `folder` saw other images; the first time, note which these are."""
-    note = folder / "runs" / "images.json"
+    note = folder / "runs" / sharing.IMAGES
     if not note.is_file():
         note.parent.mkdir(parents=True, exist_ok=True)
         write_json(note, images)
@@ -161,12 +163,7 @@ class _Place:
     def _refuse_others(self, folder: Path, recipe: AnyRecipe) -> None:
         """Raise `UserError` where the folder holds a run that is not this one."""
         kept = RunFolder(folder)
-        if not kept.recipe.is_file():
-            return
-        values = kept.read_values()
-        wanted = json.loads(json.dumps(to_dict(recipe)))
-        here = {key: value for key, value in values["recipe"].items() if key != "data"}
-        if here != {key: value for key, value in wanted.items() if key != "data"}:
+        if kept.recipe.is_file() and not sharing.holds(kept, recipe):
             raise UserError(
                 f"{folder} holds a run of another recipe (a quick one, or one of another version): "
                 "name another --out, or remove that folder"
@@ -218,6 +215,7 @@ class _Pool:
                 while waiting or running:
                     while waiting and len(running) < self._processes and not signals:
                         job = waiting.pop(0)
+                        sharing.take(job.folder, job.recipe)
                         process: multiprocessing.process.BaseProcess = context.Process(target=work, args=(job,))
                         process.start()
                         running[process.sentinel] = process, job

@@ -15,9 +15,10 @@ from typing import Any
 from alexnet.config import Interrupted, Recipe, TrainingFailedError, UserError
 from alexnet.files import write_json
 from alexnet.run_folder import RunFolder
+from alexnet.studies import sharing
+from alexnet.studies.sharing import MEASURED
 from alexnet.studies.study import AnyRecipe, Run, Study
 
-MEASURED = "measured.json"
 _COMPLAINT = "error.txt"
 
 
@@ -41,7 +42,7 @@ class Job:
 
 
 def work(job: Job) -> None:
-    """Train and measure one run, and write `measured.json`, whose presence says that the job is done.
+    """Train and measure one run, and write `measured.json`.
 
     A network that does not learn is a result: `failure` says so in the place of figures.
     """
@@ -54,7 +55,7 @@ def work(job: Job) -> None:
             measured = _train_and_measure(job)
         except TrainingFailedError as error:
             measured = {"figures": {}, "curves": {}, "failure": str(error)}
-        measured["cpu_s"] = round(time.process_time() - began_s, 1)
+        measured["cpu_s"] = round(sharing.cost_s(job.folder) + time.process_time() - began_s, 1)
         measured["environment"] = _environment(job)
         (job.folder / _COMPLAINT).unlink(missing_ok=True)
         write_json(job.folder / MEASURED, measured)

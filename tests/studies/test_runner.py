@@ -13,7 +13,8 @@ import pytest
 from alexnet import studies
 from alexnet.config import Interrupted, UserError
 from alexnet.run_folder import RunFolder
-from alexnet.studies.worker import MEASURED, Job, work
+from alexnet.studies.sharing import MEASURED
+from alexnet.studies.worker import Job, work
 
 
 def result(folder: Path) -> dict:

@@ -20,7 +20,7 @@ def study(quick: bool) -> Study:
     models: dict[str, ModelConfig] = {
         "lenet": ModelConfig(name="lenet", activation="relu"),
         "tiny": ModelConfig(name="tiny_alexnet", dropout=0.0),
-        "whole": ModelConfig(name="cifar_alexnet"),
+        "whole": ModelConfig(name="cifar_alexnet", towers="one"),  # as in `towers`
         **{str(layer): ModelConfig(name="cifar_alexnet", without=layer) for layer in _LAYERS},
     }
     return Study(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet.config import ModelConfig, Norm
+from alexnet.config import ModelConfig, Norm, Recipe
 from alexnet.studies import measures
 from alexnet.studies.claims._common import PAPER, TEST_ERROR, TRAIN_ERROR, ablation_2016, base
 from alexnet.studies.study import Arm, Citation, Comparison, Curves, Dots, Study, Text
@@ -31,8 +31,7 @@ def study(quick: bool) -> Study:
             "換算：若不換算，它只相當於乘上一個常數。2015 年的批次正規化列為對照。",
         ),
         arms=tuple(
-            Arm(name=norm, label=label, recipe=base(ModelConfig(name="convnet_2012", norm=norm), images, epochs))
-            for norm, label in _LABELS.items()
+            Arm(name=norm, label=label, recipe=_recipe(norm, images, epochs)) for norm, label in _LABELS.items()
         ),
         figures=(TEST_ERROR, TRAIN_ERROR),
         measure=measures.final_errors,
@@ -64,3 +63,7 @@ def study(quick: bool) -> Study:
         seeds=1 if quick else 3,
         core_minutes=2 if quick else 30,
     )
+
+
+def _recipe(norm: Norm, images: int, epochs: int) -> Recipe:
+    return base(ModelConfig(name="convnet_2012", norm=norm, pool_px=3), images, epochs)  # `response`: as in `pooling`

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet.config import ModelConfig
+from alexnet.config import ModelConfig, Recipe
 from alexnet.studies import measures
 from alexnet.studies.claims._common import GAP, PAPER, TEST_ERROR, TRAIN_ERROR, base
 from alexnet.studies.study import Arm, Citation, Comparison, Dots, Study, Text
@@ -31,7 +31,7 @@ def study(quick: bool) -> Study:
             "效果很小，因此種子比其他研究多。",
         ),
         arms=tuple(
-            Arm(name=name, label=label, recipe=base(ModelConfig(name="convnet_2012", pool_px=px), images, epochs))
+            Arm(name=name, label=label, recipe=_recipe(px, images, epochs))
             for name, label, px in (("overlapping", "3 px windows", 3), ("apart", "2 px windows", 2))
         ),
         figures=(TEST_ERROR, TRAIN_ERROR, GAP),
@@ -68,3 +68,7 @@ def study(quick: bool) -> Study:
         seeds=1 if quick else 5,
         core_minutes=2 if quick else 31,
     )
+
+
+def _recipe(px: int, images: int, epochs: int) -> Recipe:
+    return base(ModelConfig(name="convnet_2012", norm="response", pool_px=px), images, epochs)
