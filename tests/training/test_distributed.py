@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from alexnet import training
@@ -193,6 +194,29 @@ def test_as_one_process(children: Any, tmp_path: Path, sizes: Sequence[int], cha
             assert_alike(together, alone)
         environment = json.loads((together / "recipe.json").read_text())["environment"]
         assert environment["processes"] == size
+
+
+def train_streamed(ours: Recipe, folder: Path, out: Path) -> None:
+    training.finish.write_report = lambda *_: None
+    training.train(ours, folder, out=out, stream="always", hang_timeout_s=30)
+
+
+def test_streamed_images(children: Any, tmp_path: Path) -> None:
+    """Each process reads its own share of every batch from disk, and all together see what one does."""
+    for split, n in (("train", N_TRAIN), ("val", N_VAL), ("test", N_TEST)):
+        part = images(n, n, 32)
+        for i, (pixels_HWC, label) in enumerate(zip(part.pixels_NHWC.numpy(), part.labels_N.tolist(), strict=True)):
+            below = tmp_path / "images" / split / "abc"[label]
+            below.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels_HWC).save(below / f"{i}.png")
+    runs = []
+    for size in (1, 2):
+        folder = tmp_path / str(size)
+        ranks = Ranks(children, size, folder, train_streamed, recipe(), tmp_path / "images", folder / "run")
+        assert ranks.wait() == [0] * size, ranks.said()
+        runs.append(folder / "run")
+        assert json.loads((folder / "run" / "recipe.json").read_text())["data"]["origin"]["streamed"]
+    assert_alike(*runs)
 
 
 def test_layers_that_learn_later(children: Any, tmp_path: Path) -> None:
