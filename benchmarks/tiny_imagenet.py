@@ -75,7 +75,7 @@ class Job:
 
 def variation_jobs(seed: int) -> Iterable[Job]:
     """The same network and epochs with more and more variation."""
-    base = replace(recipes.photos(), batch_size=64, optimizer=replace(recipes.photos().optimizer, lr=0.05))
+    base = replace(recipes.photos(), batch_size=64, epochs=24, optimizer=replace(recipes.photos().optimizer, lr=0.05))
     for arm, augment in _VARIATIONS.items():
         yield Job("variation", arm, None, replace(base, seed=seed, augment=augment))
 
@@ -92,7 +92,7 @@ def best_jobs(seed: int) -> Iterable[Job]:
 
 def finetune_jobs(seed: int) -> Iterable[Job]:
     """Training on CIFAR-10 first, and then three ways to learn from few images."""
-    first = Job("cifar10", "tiny_alexnet", None, replace(recipes.tiny_cifar10_best(), seed=seed))
+    first = Job("cifar10", "tiny_alexnet", None, replace(recipes.tiny_cifar10(), epochs=30, seed=seed))
     yield first
     augment = AugmentConfig(crop_padding_px=4, flip="random")
     scratch, tuned = recipes.photos(), replace(recipes.finetune(), model=ModelConfig(name="tiny_alexnet"))
