@@ -123,19 +123,14 @@ def studies(known: Sequence[Study]) -> None:
 
 def study(folder: Path) -> None:
     """The end of a study: its verdict, and where everything is."""
+    from alexnet.studies.page import compared
+
     values = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     verdict = "a preview, no verdict" if values["quick"] else values["verdict"]
     line(f"{values['name']}: {verdict} ({values['claim']['en']})")
     for row in values["comparisons"]:
-        line(f"    {row['text']['en']}: {_measured(row)}")
+        line(f"    {row['text']['en']}: {compared(row, values)}, n = {row['n']}")
     line(f"page: {folder / 'index.html'}")
-
-
-def _measured(row: Mapping[str, Any]) -> str:
-    if row["mean"] is None:
-        return "not measured"
-    between = "" if row["interval"] is None else " (95% interval {:.3g} to {:.3g})".format(*row["interval"])
-    return f"{row['mean']:.3g}{between}, n = {row['n']}"
 
 
 def result(folder: RunFolder) -> None:

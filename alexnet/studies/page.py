@@ -66,44 +66,50 @@ def _environment() -> Environment:
 
 def figure(values: Mapping[str, Any], percent: bool) -> str:
     """Mean and interval of an arm's figure."""
-    if values["mean"] is None:
-        return "-"
-    mean = _number(values["mean"], percent)
-    if values["interval"] is None:
-        return mean
-    low, high = (_number(bound, percent) for bound in values["interval"])
-    return f"{mean} ({low} to {high})"
+    return _spread(values, "%" if percent else "")
 
 
 def compared(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
-    """Mean and interval of a comparison."""
-    if row["kind"] == "ratio":
-        return figure(row, percent=False) + ("" if row["mean"] is None else " ×")
-    return figure(row, _is_percent(row, study))
+    """Mean and interval of a comparison: in percentage points (pp) where it is a difference of two shares."""
+    return _spread(row, _unit(row, study))
 
 
 def bounds(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
     """What the claim says a comparison lies between."""
-    percent = row["kind"] == "difference" and _is_percent(row, study)
-    low, high = (None if row[key] is None else _number(row[key], percent) for key in ("low", "high"))
+    unit = _unit(row, study)
+    low, high = (None if row[key] is None else _number(row[key], unit) for key in ("low", "high"))
     if low is not None and high is not None:
         return f"{low} to {high}"
     return f"> {low}" if high is None else f"< {high}"
 
 
-def _is_percent(row: Mapping[str, Any], study: Mapping[str, Any]) -> bool:
-    return next(bool(figure["percent"]) for figure in study["figures"] if figure["key"] == row["figure"])
+def _unit(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
+    if row["kind"] == "ratio":
+        return "×"
+    if not next(figure["percent"] for figure in study["figures"] if figure["key"] == row["figure"]):
+        return ""
+    return "%" if row["less"] is None else " pp"
 
 
-def _number(value: float, percent: bool) -> str:
-    """Three digits or so: 12.3%, 4,512, 59.3, 0.214, 1.2e-05."""
-    if percent:
-        return f"{100 * value:.1f}%"
+def _spread(values: Mapping[str, Any], unit: str) -> str:
+    if values["mean"] is None:
+        return "-"
+    mean = _number(values["mean"], unit)
+    if values["interval"] is None:
+        return mean
+    low, high = (_number(bound, unit) for bound in values["interval"])
+    return f"{mean} ({low.removesuffix(unit)} to {high.removesuffix(unit)})"
+
+
+def _number(value: float, unit: str) -> str:
+    """Three digits or so: 12.3%, 1.2 pp, 4,512, 59.3, 0.214, 1.2e-05, 6.1×."""
+    if unit in ("%", " pp"):
+        return f"{100 * value:.1f}{unit}"
     if value and abs(value) < 1e-3:
-        return f"{value:.1e}"
+        return f"{value:.1e}{unit}"
     if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+        return f"{value:,.0f}{unit}"
+    return f"{value:.1f}{unit}" if abs(value) >= 10 else f"{value:.3g}{unit}"
 
 
 def _share(value: float | None) -> str:

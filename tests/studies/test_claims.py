@@ -134,7 +134,7 @@ def test_a_preview_has_no_verdict(tmp_path: Path):
 @pytest.mark.parametrize(
     ("values", "percent", "text"),
     [
-        ({"mean": 0.123, "interval": [0.1, 0.2], "n": 3}, True, "12.3% (10.0% to 20.0%)"),
+        ({"mean": 0.123, "interval": [0.1, 0.2], "n": 3}, True, "12.3% (10.0 to 20.0)"),
         ({"mean": 5123.4, "interval": None, "n": 1}, False, "5,123"),
         ({"mean": 0.00001234, "interval": None, "n": 1}, False, "1.2e-05"),
         ({"mean": 12.34, "interval": None, "n": 1}, False, "12.3"),
@@ -143,6 +143,21 @@ def test_a_preview_has_no_verdict(tmp_path: Path):
 )
 def test_figures_in_words(values, percent, text):
     assert page.figure(values, percent) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "between"),
+    [
+        ({"kind": "difference", "more": "a", "less": "b"}, "12.3 pp (10.0 to 20.0)", "> 5.0 pp"),
+        ({"kind": "difference", "more": "a", "less": None}, "12.3% (10.0 to 20.0)", "> 5.0%"),
+        ({"kind": "ratio", "more": "a", "less": "b"}, "0.123\u00d7 (0.1 to 0.2)", "> 0.05\u00d7"),
+    ],
+)
+def test_comparisons_in_words(row, text, between):
+    study = {"figures": [{"key": "error", "percent": True}]}
+    row |= {"figure": "error", "mean": 0.123, "interval": [0.1, 0.2], "n": 3, "low": 0.05, "high": None}
+    assert page.compared(row, study) == text
+    assert page.bounds(row, study) == between
 
 
 def test_where_a_curve_comes_down_to_a_level():
