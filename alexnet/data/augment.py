@@ -36,12 +36,12 @@ def random_crop(
     h, w = (H, W) if image_px is None else (image_px, image_px)
     padded = with_border(x_NHWC, padding_px, border)
     per_image, per_row, per_pixel, _ = padded.stride()
-    places = crop_places(H, padding_px, h), crop_places(W, padding_px, w)
-    # All windows as one strided view: picking one an image copies rows of w * C bytes, not single pixels.
-    windows = padded.as_strided(
-        (N, *places, h, w * C), (per_image, per_row, per_pixel, per_row, 1), padded.storage_offset()
-    )
-    return windows[torch.arange(N, device=x_NHWC.device), top_N, left_N].view(N, h, w, C)
+    here = {"device": x_NHWC.device}
+    first_N = torch.arange(N, **here) * per_image + top_N * per_row + left_N * per_pixel
+    start_Nh = first_N[:, None] + torch.arange(h, **here) * per_row
+    # All runs of w * C bytes as one view, a run a byte: picking some of them copies whole rows, not single pixels.
+    runs = padded.as_strided((padded.numel() - w * C + 1, w * C), (1, 1), padded.storage_offset())
+    return runs.index_select(0, start_Nh.flatten()).view(N, h, w, C)
 
 
 def with_border(x_NHWC: Tensor, padding_px: int, border: CropBorder) -> Tensor:
@@ -61,9 +61,10 @@ def _reflected(x_NHWC: Tensor, padding_px: int, axis: int) -> Tensor:
 
 def flip(x_NHWC: Tensor, mirrored_N: Tensor) -> Tensor:
     """Mirror left to right the images where the bool tensor `mirrored_N` [N] is true."""
-    if x_NHWC.device.type == "cpu":  # half of the copying; elsewhere counting those would wait for the device
-        chosen = mirrored_N.nonzero().flatten()
-        return x_NHWC.index_copy(0, chosen, x_NHWC.index_select(0, chosen).flip(2))
+    if x_NHWC.device.type == "cpu":  # half of the mirroring; elsewhere counting those would wait for the device
+        N, chosen = len(x_NHWC), mirrored_N.nonzero().flatten()
+        source_N = torch.arange(N).index_copy_(0, chosen, N + torch.arange(len(chosen)))
+        return torch.cat([x_NHWC, x_NHWC.index_select(0, chosen).flip(2)]).index_select(0, source_N)
     return torch.where(mirrored_N[:, None, None, None], x_NHWC.flip(2), x_NHWC)
 
 
