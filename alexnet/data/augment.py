@@ -36,9 +36,8 @@ def random_crop(
     h, w = (H, W) if image_px is None else (image_px, image_px)
     padded = with_border(x_NHWC, padding_px, border)
     per_image, per_row, per_pixel, _ = padded.stride()
-    here = {"device": x_NHWC.device}
-    first_N = torch.arange(N, **here) * per_image + top_N * per_row + left_N * per_pixel
-    start_Nh = first_N[:, None] + torch.arange(h, **here) * per_row
+    first_N = torch.arange(N, device=x_NHWC.device) * per_image + top_N * per_row + left_N * per_pixel
+    start_Nh = first_N[:, None] + torch.arange(h, device=x_NHWC.device) * per_row
     # All runs of w * C bytes as one view, a run a byte: picking some of them copies whole rows, not single pixels.
     runs = padded.as_strided((padded.numel() - w * C + 1, w * C), (1, 1), padded.storage_offset())
     return runs.index_select(0, start_Nh.flatten()).view(N, h, w, C)

@@ -85,10 +85,17 @@ class Trained:
 
         from alexnet.data.augment import Normalizer
 
-        n = min(n, len(images))
-        some = images.take(torch.arange(n) * len(images) // n)
+        some = evenly_spread(images, n)
         normalize = Normalizer(self.classifier.card.preprocessing, torch.device("cpu"), torch.float32)
         return torch.cat([normalize(part) for part in some.parts(500)]), some.labels_N
+
+
+def evenly_spread(images: AnyImages, n: int) -> AnyImages:
+    """`n` of the images, evenly spread, or all there are."""
+    import torch
+
+    n = min(n, len(images))
+    return images.take(torch.arange(n) * len(images) // n)
 
 
 def final_errors(run: Run) -> Measured:

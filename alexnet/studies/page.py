@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -23,8 +24,19 @@ VERDICTS = {
 
 
 def write_page(path: Path, values: Mapping[str, Any]) -> None:
-    """Write the page of one study, a file that needs no other, from the values of study.json."""
-    write_html(path, "study.html.jinja", study=values, plot=plot(values))
+    """Write the page of one study, a file that needs no other, from the values of study.json.
+
+    Its picture is taken from the run's folder beside `path`; without that folder the page has none.
+    """
+    write_html(path, "study.html.jinja", study=values, plot=plot(values), picture=_picture(path.parent, values))
+
+
+def _picture(folder: Path, values: Mapping[str, Any]) -> str | None:
+    """The study's picture as an address to stand in a page."""
+    picture = values.get("picture")
+    if picture is None or not (folder / picture["file"]).is_file():
+        return None
+    return "data:image/png;base64," + base64.b64encode((folder / picture["file"]).read_bytes()).decode("ascii")
 
 
 def plot(values: Mapping[str, Any]) -> Any:

@@ -144,6 +144,14 @@ Panel = Curves | Dots | Rows | Series
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that the measurement leaves in each run's folder; the page shows that of the first run."""
+
+    file: str
+    caption: Text
+
+
+@dataclass(frozen=True)
 class Run:
     """A finished run, to be measured."""
 
@@ -175,6 +183,7 @@ class Study:
     measure: Callable[[Run], Measured]
     comparisons: tuple[Comparison, ...]
     panels: tuple[Panel, ...]
+    picture: Picture | None = None
     contrary: tuple[Citation, ...] = ()
     tuning: Tuning | None = None
     trains: bool = True

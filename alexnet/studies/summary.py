@@ -50,6 +50,7 @@ def summarize(
         "contrary": [asdict(citation) for citation in study.contrary],
         "figures": [asdict(figure) for figure in study.figures],
         "panels": [{"kind": type(panel).__name__, **asdict(panel)} for panel in study.panels],
+        "picture": _picture(study),
         "arms": [_arm(arm, study, measured[arm.name]) for arm in arms],
         "tuning": tuning,
         "data": dict(data),
@@ -61,6 +62,12 @@ def summarize(
         "commits": sorted({run["environment"]["commit"] or "unknown" for run in runs}),
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
     }
+
+
+def _picture(study: Study) -> dict[str, Any] | None:
+    if study.picture is None:
+        return None
+    return {**asdict(study.picture), "file": f"runs/{study.arms[0].name}-0/{study.picture.file}"}
 
 
 def _compare(comparison: Comparison, measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:

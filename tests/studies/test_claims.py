@@ -111,6 +111,16 @@ def test_pages_stand_alone(name, tmp_path: Path):
     assert "<script" not in html
 
 
+def test_a_page_holds_the_picture_of_the_first_run(tmp_path: Path):
+    values = made_up(studies.get("hierarchy"))
+    page.write_page(tmp_path / "index.html", values)
+    assert "<img" not in (tmp_path / "index.html").read_text()
+    (tmp_path / "runs" / "net-0").mkdir(parents=True)
+    (tmp_path / "runs" / "net-0" / "responses.png").write_bytes(b"a picture")
+    page.write_page(tmp_path / "index.html", values)
+    assert 'src="data:image/png;base64,YSBwaWN0dXJl"' in (tmp_path / "index.html").read_text()
+
+
 def test_the_story_holds_what_was_run_in_order(tmp_path: Path):
     with pytest.raises(UserError, match="holds no finished study"):
         studies.write_index(tmp_path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from alexnet.config import ModelConfig
 from alexnet.studies import measures
 from alexnet.studies.claims._common import TUTORIAL, base
-from alexnet.studies.study import Arm, Citation, Comparison, Curves, Figure, Measured, Run, Study, Text
+from alexnet.studies.study import Arm, Citation, Comparison, Curves, Figure, Measured, Picture, Run, Study, Text
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEVELS = ("pixels", "conv1", "conv2", "conv3", "fc4", "fc5")
 _MAPS_PX = 4  # maps are averaged to so many pixels, so that all levels have some hundred numbers
 _RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_PICTURE = "responses.png"
 _MOST = 5000  # images that a probe learns from, and is tested on
 
 
@@ -69,6 +70,15 @@ def study(quick: bool) -> Study:
                 percent=True,
             ),
         ),
+        picture=Picture(
+            _PICTURE,
+            Text(
+                "What each level responds to: a square is a unit, with the nine held-out images, or parts of them as large "
+                "as it sees, that excite it most. Shown are the units that those nine excite most above the mean.",
+                "每一級對什麼有反應：一個方塊是一個單元，其中是最能激發它的九張保留圖像（或它所見大小的局部）。"
+                "所示為最強的九個反應相對於平均最突出的單元。",
+            ),
+        ),
         contrary=(
             Citation(
                 Text(
@@ -86,8 +96,14 @@ def study(quick: bool) -> Study:
 
 def measure(run: Run) -> Measured:
     """Error of a linear probe on each level, and how much each gains over the one before."""
+    import torch
+
+    from alexnet.studies.responses import write_responses
+
     trained = measures.Trained(run)
     x_NCHW, labels_N = trained.inputs(trained.val, _MOST)
+    pixels_NHWC = torch.cat(list(measures.evenly_spread(trained.val, _MOST).parts(_MOST)))
+    write_responses(run.folder.path / _PICTURE, trained.model, x_NCHW, pixels_NHWC)
     errors = [probe_error(features_ND, labels_N) for features_ND in _levels(trained.model, x_NCHW)]
     gains = {f"{b}_gain": errors[i] - errors[i + 1] for i, b in enumerate(_LEVELS[1:])}
     return {
