@@ -25,7 +25,7 @@ def table(studies: list[dict[str, Any]]) -> list[str]:
 
 
 def _row(values: dict[str, Any]) -> str:
-    measured = "; ".join(f"{row['text']['en']}: {page.compared(row, values)}" for row in values["comparisons"])
+    measured = "<br>".join(f"{row['text']['en']}: {page.compared(row, values)}" for row in values["comparisons"])
     claim = f"[{values['title']['en']}](studies/{values['name']}/study.json)"
     return f"| {claim} | {values['published']['en']} | {measured} | **{values['verdict']}** |"
 

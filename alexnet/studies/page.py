@@ -76,9 +76,9 @@ def _environment() -> Environment:
     return environment
 
 
-def figure(values: Mapping[str, Any], percent: bool) -> str:
+def figure(values: Mapping[str, Any], unit: str) -> str:
     """Mean and interval of an arm's figure."""
-    return _spread(values, "%" if percent else "")
+    return _spread(values, unit)
 
 
 def compared(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
@@ -98,9 +98,8 @@ def bounds(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
 def _unit(row: Mapping[str, Any], study: Mapping[str, Any]) -> str:
     if row["kind"] == "ratio":
         return "×"
-    if not next(figure["percent"] for figure in study["figures"] if figure["key"] == row["figure"]):
-        return ""
-    return "%" if row["less"] is None else " pp"
+    unit: str = next(figure["unit"] for figure in study["figures"] if figure["key"] == row["figure"])
+    return "pp" if unit == "%" and row["less"] is not None else unit
 
 
 def _spread(values: Mapping[str, Any], unit: str) -> str:
@@ -110,13 +109,13 @@ def _spread(values: Mapping[str, Any], unit: str) -> str:
     if values["interval"] is None:
         return mean
     low, high = (_number(bound, unit) for bound in values["interval"])
-    return f"{mean} ({low.removesuffix(unit)} to {high.removesuffix(unit)})"
+    return f"{mean} ({low.removesuffix(unit).rstrip()} to {high.removesuffix(unit).rstrip()})"
 
 
 def _number(value: float, unit: str) -> str:
     """Three digits or so: 12.3%, 1.2 pp, 4,512, 59.3, 0.214, 1.2e-05, 6.1×."""
-    if unit in ("%", " pp"):
-        return f"{100 * value:.1f}{unit}"
+    if unit in ("%", "pp"):
+        return f"{100 * value:.1f}{' ' if unit == 'pp' else ''}{unit}"
     if value and abs(value) < 1e-3:
         return f"{value:.1e}{unit}"
     if abs(value) >= 100:

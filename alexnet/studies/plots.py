@@ -67,7 +67,7 @@ def _rows(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[tuple[str
 
 
 def _scale(values: Mapping[str, Any], key: str) -> float:
-    return 100.0 if next(figure["percent"] for figure in values["figures"] if figure["key"] == key) else 1.0
+    return 100.0 if next(figure["unit"] for figure in values["figures"] if figure["key"] == key) else 1.0
 
 
 def _draw_curves(axes: Axes, values: Mapping[str, Any], panel: Mapping[str, Any]) -> None:

@@ -50,8 +50,8 @@ class Figure:
     """Its name in what the measurement returns."""
     label: Text
     """What it is, with its unit."""
-    percent: bool = False
-    """A fraction in 0..1 that is shown in per cent."""
+    unit: Literal["", "%", "pp"] = ""
+    """How it is shown: as it is; a fraction in 0..1 in per cent; or a difference of two such in percentage points."""
 
 
 @dataclass(frozen=True, kw_only=True)

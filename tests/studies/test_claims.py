@@ -142,17 +142,17 @@ def test_a_preview_has_no_verdict(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("values", "percent", "text"),
+    ("values", "unit", "text"),
     [
-        ({"mean": 0.123, "interval": [0.1, 0.2], "n": 3}, True, "12.3% (10.0 to 20.0)"),
-        ({"mean": 5123.4, "interval": None, "n": 1}, False, "5,123"),
-        ({"mean": 0.00001234, "interval": None, "n": 1}, False, "1.2e-05"),
-        ({"mean": 12.34, "interval": None, "n": 1}, False, "12.3"),
-        ({"mean": None, "interval": None, "n": 0}, False, "-"),
+        ({"mean": 0.123, "interval": [0.1, 0.2], "n": 3}, "%", "12.3% (10.0 to 20.0)"),
+        ({"mean": 5123.4, "interval": None, "n": 1}, "", "5,123"),
+        ({"mean": 0.00001234, "interval": None, "n": 1}, "", "1.2e-05"),
+        ({"mean": 12.34, "interval": None, "n": 1}, "", "12.3"),
+        ({"mean": None, "interval": None, "n": 0}, "", "-"),
     ],
 )
-def test_figures_in_words(values, percent, text):
-    assert page.figure(values, percent) == text
+def test_figures_in_words(values, unit, text):
+    assert page.figure(values, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_figures_in_words(values, percent, text):
     ],
 )
 def test_comparisons_in_words(row, text, between):
-    study = {"figures": [{"key": "error", "percent": True}]}
+    study = {"figures": [{"key": "error", "unit": "%"}]}
     row |= {"figure": "error", "mean": 0.123, "interval": [0.1, 0.2], "n": 3, "low": 0.05, "high": None}
     assert page.compared(row, study) == text
     assert page.bounds(row, study) == between

@@ -10,11 +10,11 @@ from alexnet.studies.study import Citation, Figure, Text
 
 PAPER = "Krizhevsky, Sutskever and Hinton 2012"
 TUTORIAL = "the tutorial"
-TEST_ERROR = Figure(key="test_error", label=Text("test error", "測試錯誤率"), percent=True)
+TEST_ERROR = Figure(key="test_error", label=Text("test error", "測試錯誤率"), unit="%")
 TRAIN_ERROR = Figure(
-    key="train_error", label=Text("training error of the finished network", "訓練完成後的訓練錯誤率"), percent=True
+    key="train_error", label=Text("training error of the finished network", "訓練完成後的訓練錯誤率"), unit="%"
 )
-GAP = Figure(key="gap", label=Text("test minus training error", "測試與訓練錯誤率之差"), percent=True)
+GAP = Figure(key="gap", label=Text("test minus training error", "測試與訓練錯誤率之差"), unit="pp")
 
 
 def base(model: ModelConfig, images: int | None, epochs: int) -> Recipe:

@@ -45,11 +45,11 @@ def study(quick: bool) -> Study:
         ),
         figures=(
             Figure(key="epochs", label=Text("epochs to 25% training error", "達到 25% 訓練錯誤率的 epoch 數")),
-            Figure(key="reached", label=Text("share of runs that got there", "達到的執行比例"), percent=True),
+            Figure(key="reached", label=Text("share of runs that got there", "達到的執行比例"), unit="%"),
             Figure(
                 key="train_error",
                 label=Text("training error, last epoch", "最後一個 epoch 的訓練錯誤率"),
-                percent=True,
+                unit="%",
             ),
         ),
         measure=measure,

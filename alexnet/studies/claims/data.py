@@ -41,7 +41,7 @@ def study(quick: bool) -> Study:
             )
             for size in sizes
         ),
-        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), percent=True),),
+        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), unit="%"),),
         measure=measure,
         comparisons=tuple(
             Comparison(

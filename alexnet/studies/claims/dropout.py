@@ -47,13 +47,13 @@ def study(quick: bool) -> Study:
             Figure(
                 key="unsteady",
                 label=Text("images that change class, dropout on", "dropout 開啟時改變類別的圖像"),
-                percent=True,
+                unit="%",
             ),
-            Figure(key="scaled_error", label=Text("error, dropout off", "關閉 dropout 的錯誤率"), percent=True),
+            Figure(key="scaled_error", label=Text("error, dropout off", "關閉 dropout 的錯誤率"), unit="%"),
             Figure(
                 key="averaged_error",
                 label=Text(f"error, mean of {_MASKS} masks", f"{_MASKS} 個遮罩平均的錯誤率"),
-                percent=True,
+                unit="%",
             ),
         ),
         measure=measure,

@@ -58,7 +58,7 @@ def study(quick: bool) -> Study:
             "錯誤率在保留的圖像上測量；基準方法的設定也在同一批圖像上選擇，因此對它們有利。",
         ),
         arms=(*learned, *by_hand),
-        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), percent=True),),
+        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), unit="%"),),
         measure=measure,
         comparisons=(
             Comparison(

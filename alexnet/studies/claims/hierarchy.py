@@ -50,11 +50,11 @@ def study(quick: bool) -> Study:
             ),
         ),
         figures=tuple(
-            Figure(key=level, label=Text(f"error after {level}", f"{level} 之後的錯誤率"), percent=True)
+            Figure(key=level, label=Text(f"error after {level}", f"{level} 之後的錯誤率"), unit="%")
             for level in _LEVELS
         )
         + tuple(
-            Figure(key=f"{b}_gain", label=Text(f"{a} minus {b}", f"{a} 減 {b}"), percent=True)
+            Figure(key=f"{b}_gain", label=Text(f"{a} minus {b}", f"{a} 減 {b}"), unit="pp")
             for a, b in itertools.pairwise(_LEVELS)
         ),
         measure=measure,

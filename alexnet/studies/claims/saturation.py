@@ -66,10 +66,8 @@ def study(quick: bool) -> Study:
         arms=(*by_init, *by_lr),
         figures=(
             Figure(key="lost", label=Text("last layer's gradient / first layer's", "最後一層梯度／第一層梯度")),
-            Figure(
-                key="error", label=Text("training error, last epoch", "最後一個 epoch 的訓練錯誤率"), percent=True
-            ),
-            Figure(key="dead", label=Text("dead units", "死亡單元"), percent=True),
+            Figure(key="error", label=Text("training error, last epoch", "最後一個 epoch 的訓練錯誤率"), unit="%"),
+            Figure(key="dead", label=Text("dead units", "死亡單元"), unit="%"),
         ),
         measure=measure,
         comparisons=(

@@ -59,9 +59,9 @@ def study(quick: bool) -> Study:
             ),
         ),
         figures=(
-            *(Figure(key=key, label=name, percent=True) for key, name in _NAMES.items()),
+            *(Figure(key=key, label=name, unit="%") for key, name in _NAMES.items()),
             *(
-                Figure(key=f"{key}_gain", label=Text(f"gain of {name.en}", f"{name.zh}的改善"), percent=True)
+                Figure(key=f"{key}_gain", label=Text(f"gain of {name.en}", f"{name.zh}的改善"), unit="pp")
                 for key, name in _NAMES.items()
                 if key != "views_1"
             ),
