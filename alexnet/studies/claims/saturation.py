@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from alexnet.config import Activation, AugmentConfig, Init, ModelConfig, OptimizerConfig, Recipe
 from alexnet.studies import measures
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_INITS: tuple[Init, ...] = get_args(Init)
+_INITS: dict[Init, str] = {"gaussian": "deviation 0.01", "xavier": "Glorot", "kaiming": "He"}
 _LRS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _IMAGES = 1000
 
@@ -25,11 +25,11 @@ def study(quick: bool) -> Study:
     by_init = [
         Arm(
             name=f"{activation}-{init}",
-            label=f"{'ReLU' if activation == 'relu' else activation}, {init}",
+            label=f"{'ReLU' if activation == 'relu' else activation}, {kind}",
             recipe=_recipe(activation, init, 0.05, images, epochs),
         )
         for activation in ("relu", "sigmoid")
-        for init in _INITS
+        for init, kind in _INITS.items()
     ]
     by_lr = [
         Arm(
