@@ -93,7 +93,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=4 if quick else 75,
+        core_minutes=4 if quick else 62,
     )
 
 

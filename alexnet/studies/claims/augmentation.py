@@ -94,5 +94,5 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=2 if quick else 47,
+        core_minutes=2 if quick else 29,
     )

@@ -78,7 +78,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=1 if quick else 32,
+        core_minutes=1 if quick else 22,
     )
 
 

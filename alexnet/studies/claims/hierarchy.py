@@ -90,7 +90,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=1 if quick else 9,
+        core_minutes=1 if quick else 5,
     )
 
 

@@ -79,7 +79,7 @@ def study(quick: bool) -> Study:
         ),
         panels=(Rows(figures=tuple(_NAMES), x_label="test error (% of images)"),),
         seeds=1 if quick else 3,
-        core_minutes=1 if quick else 26,
+        core_minutes=1 if quick else 15,
     )
 
 
