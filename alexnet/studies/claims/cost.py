@@ -72,7 +72,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=2 if quick else 5,
+        core_minutes=2,
     )
 
 

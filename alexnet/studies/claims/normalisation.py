@@ -61,7 +61,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=2 if quick else 30,
+        core_minutes=2 if quick else 22,
     )
 
 

@@ -66,7 +66,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 5,
-        core_minutes=2 if quick else 31,
+        core_minutes=2 if quick else 27,
     )
 
 
