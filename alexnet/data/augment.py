@@ -39,7 +39,9 @@ def random_crop(
     first_N = torch.arange(N, device=x_NHWC.device) * per_image + top_N * per_row + left_N * per_pixel
     start_Nh = first_N[:, None] + torch.arange(h, device=x_NHWC.device) * per_row
     # All runs of w * C bytes as one view, a run a byte: picking some of them copies whole rows, not single pixels.
-    runs = padded.as_strided((padded.numel() - w * C + 1, w * C), (1, 1), padded.storage_offset())
+    # There is none where a process has no image of a short batch.
+    count = max(padded.numel() - w * C + 1, 0)
+    runs = padded.as_strided((count, w * C), (1, 1), padded.storage_offset())
     return runs.index_select(0, start_Nh.flatten()).view(N, h, w, C)
 
 

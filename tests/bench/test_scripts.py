@@ -182,6 +182,7 @@ def test_the_table_of_verdicts_leaves_previews_out(script) -> None:
     comparison = {
         "text": {"en": "less error", "zh": ""},
         "figure": "error",
+        "less": "another",
         "kind": "difference",
         "mean": 0.02,
         "interval": [0.01, 0.03],
@@ -190,7 +191,7 @@ def test_the_table_of_verdicts_leaves_previews_out(script) -> None:
         "name": "pooling",
         "title": {"en": "Overlap", "zh": ""},
         "published": {"en": "0.4 points", "zh": ""},
-        "figures": [{"key": "error", "percent": True}],
+        "figures": [{"key": "error", "unit": "%"}],
         "comparisons": [comparison],
         "verdict": "holds",
         "quick": False,
@@ -198,5 +199,5 @@ def test_the_table_of_verdicts_leaves_previews_out(script) -> None:
     record_studies = script("record_studies.py")
     assert record_studies.table([{**study, "quick": True}]) == []
     assert record_studies.table([study])[2] == (
-        "| [Overlap](studies/pooling/study.json) | 0.4 points | less error: 2.0% (1.0% to 3.0%) | **holds** |"
+        "| [Overlap](studies/pooling/study.json) | 0.4 points | less error: 2.0 pp (1.0 to 3.0) | **holds** |"
     )

@@ -107,6 +107,14 @@ def test_crop_by_hand():
     assert random_crop(x_1221, two, two, 1).flatten().tolist() == [4, 0, 0, 0]
 
 
+def test_a_batch_without_images():
+    """What a process has of a batch with fewer images than processes."""
+    none_NHWC, none_N = torch.zeros(0, 8, 8, 3, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)
+    assert random_crop(none_NHWC, none_N, none_N, 2).shape == (0, 8, 8, 3)
+    assert random_crop(none_NHWC, none_N, none_N, 0, 5).shape == (0, 5, 5, 3)
+    assert flip(none_NHWC, none_N.bool()).shape == (0, 8, 8, 3)
+
+
 def test_crop_does_not_touch_what_it_is_given():
     x_NHWC = pixels(4, 5, 5, 3)
     before = x_NHWC.clone()
