@@ -35,6 +35,7 @@ def take(folder: Path, recipe: AnyRecipe) -> None:
 
     The other study is beside this one, saw the same images, and has measured the run; its measurement stays there.
     """
+    folder = folder.absolute()  # a relative path may have fewer parents
     if folder.exists():
         return
     for images in sorted(folder.parents[2].glob(f"*/runs/{IMAGES}")):

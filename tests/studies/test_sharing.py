@@ -56,6 +56,12 @@ def test_a_run_is_taken_whole_or_not_at_all(beside: Path, tiny):
     assert (new / "result.json").read_bytes() == (theirs / "result.json").read_bytes()
 
 
+def test_a_study_in_the_current_folder(beside: Path, tiny, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(beside)
+    sharing.take(Path("runs") / "mine-0", tiny.recipe(1))
+    assert (beside / "runs" / "mine-0" / "result.json").is_file()
+
+
 def test_the_studies_that_share_runs():
     def arm(study: str, name: str) -> object:
         return studies.get(study).arm(name).recipe
