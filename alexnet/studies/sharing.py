@@ -16,7 +16,7 @@ MEASURED = "measured.json"
 """What a run gave; its presence says that the run is done."""
 IMAGES = "images.json"
 """Which images the runs beside it saw."""
-_SHARED = "shared.json"
+_COST = "cost.json"
 
 
 def holds(folder: RunFolder, recipe: AnyRecipe) -> bool:
@@ -48,9 +48,14 @@ def take(folder: Path, recipe: AnyRecipe) -> None:
 
 
 def cost_s(folder: Path) -> float:
-    """Processor time that another study spent on the run in `folder`; 0 where the run was not taken from one."""
-    note = folder / _SHARED
+    """Processor time that the run in `folder` has cost so far: another study, or processes that were stopped."""
+    note = folder / _COST
     return float(json.loads(note.read_text(encoding="utf-8"))["cpu_s"]) if note.is_file() else 0.0
+
+
+def note_cost(folder: Path, cpu_s: float) -> None:
+    """Let `cost_s` return `cpu_s`; a process that is killed outright cannot, and what it spent is not counted."""
+    write_json(folder / _COST, {"cpu_s": cpu_s})
 
 
 def _can_be_taken(folder: RunFolder, recipe: AnyRecipe) -> bool:
@@ -64,7 +69,6 @@ def _copy(source: Path, folder: Path) -> None:
     """Under another name first, so that a copy is whole or not there."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(source, part, ignore=shutil.ignore_patterns(MEASURED, _SHARED))
-    cpu_s = json.loads((source / MEASURED).read_text(encoding="utf-8"))["cpu_s"]
-    write_json(part / _SHARED, {"from": f"{source.parents[1].name}/runs/{source.name}", "cpu_s": cpu_s})
+    shutil.copytree(source, part, ignore=shutil.ignore_patterns(MEASURED, _COST))
+    note_cost(part, json.loads((source / MEASURED).read_text(encoding="utf-8"))["cpu_s"])
     part.rename(folder)

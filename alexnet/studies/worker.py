@@ -49,18 +49,18 @@ def work(job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes its signals on as SIGTERM
     _end_with_parent()
     job.folder.mkdir(parents=True, exist_ok=True)
-    began_s = time.process_time()
+    spent_s = sharing.cost_s(job.folder) - time.process_time()
     try:
         try:
             measured = _train_and_measure(job)
         except TrainingFailedError as error:
             measured = {"figures": {}, "curves": {}, "failure": str(error)}
-        measured["cpu_s"] = round(sharing.cost_s(job.folder) + time.process_time() - began_s, 1)
+        measured["cpu_s"] = round(spent_s + time.process_time(), 1)
         measured["environment"] = _environment(job)
         (job.folder / _COMPLAINT).unlink(missing_ok=True)
         write_json(job.folder / MEASURED, measured)
-    except Interrupted:
-        pass  # its checkpoint is on disk
+    except Interrupted:  # its checkpoint is on disk
+        sharing.note_cost(job.folder, round(spent_s + time.process_time(), 1))
     except UserError as error:
         (job.folder / _COMPLAINT).write_text(f"{error}\n", encoding="utf-8")
     except Exception:

@@ -13,6 +13,7 @@ import pytest
 from alexnet import studies
 from alexnet.config import Interrupted, UserError
 from alexnet.run_folder import RunFolder
+from alexnet.studies import worker
 from alexnet.studies.sharing import MEASURED
 from alexnet.studies.worker import Job, work
 
@@ -120,6 +121,27 @@ def test_a_failure_stands_in_the_place_of_figures(tiny, tmp_path: Path):
     measured = json.loads((tmp_path / "run" / MEASURED).read_text())
     assert measured["figures"] == {}
     assert "the loss became" in measured["failure"] or "training diverged" in measured["failure"]
+
+
+def test_what_a_stopped_process_spent_counts(tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def spend(_job: Job) -> dict:
+        now_s[0] += 10
+        if now_s[0] < 130:
+            raise Interrupted("stopped", signal.SIGTERM)
+        return {"figures": {}, "curves": {}}
+
+    now_s = [100.0]
+    monkeypatch.setattr(worker, "_train_and_measure", spend)
+    monkeypatch.setattr(worker.time, "process_time", lambda: now_s[0])
+    recipe = tiny.recipe(1)
+    job = Job(tiny.study(one=recipe, two=recipe), tmp_path / "run", recipe, None, tuning=False)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for _ in range(3):  # stopped twice
+            work(job)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert json.loads((tmp_path / "run" / MEASURED).read_text())["cpu_s"] == 30
 
 
 def test_a_run_that_cannot_be_made_stops_the_study_and_says_why(tiny, tmp_path: Path):
