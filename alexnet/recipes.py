@@ -124,6 +124,7 @@ def digits() -> Recipe:
         base,
         name="digits",
         data="digits",
+        threads=1,  # steps so short that several threads wait for each other, for minutes on a busy computer
         epochs=20,
         batch_size=64,
         val_fraction=0.1,

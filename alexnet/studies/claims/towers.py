@@ -67,7 +67,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=2 if quick else 32,
+        core_minutes=2 if quick else 47,
     )
 
 
