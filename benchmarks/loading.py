@@ -5,14 +5,18 @@
 FOLDER holds photographs, which are brought to 500 x 375 (ImageNet's usual size) as JPEGs of quality 93. Every way
 ends in normalised fp32 batches of 128 random 224 px crops, mirrored or not, from images with a short side of 256.
 CPU time counts all threads and processes and hardly depends on what else the machine does; images/s does.
+Memory is the largest resident size of a process of its own that reads one epoch, of these images and of as many links
+to them again. TorchCodec is among the decoders where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import itertools
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -31,6 +35,7 @@ from alexnet.data import decode
 from alexnet.data.stream import open_loader
 
 BATCH, IMAGES, REPEATS = 128, 1024, 5
+LARGER = (1, 5, 20)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -58,7 +63,7 @@ def ours(source: Path, stream: data.Streaming) -> Callable[[int], Iterator[torch
     images = data.load(source, image_px=224, resize_px=256, val_fraction=0, stream=stream).train
     how = Preprocessing(image_px=224, in_channels=3, mean=MEAN, std=STD)
     loader = open_loader(images, how, torch.device("cpu"), torch.float32, AugmentConfig(flip="random"))
-    bounds = [(i, min(i + BATCH, IMAGES)) for i in range(0, IMAGES, BATCH)]
+    bounds = [(i, min(i + BATCH, len(images))) for i in range(0, len(images), BATCH)]
     return lambda epoch: (x for x, _ in loader.batches(loader.plan(0, epoch), bounds))
 
 
@@ -87,6 +92,11 @@ def decoders(files: list[bytes]) -> dict[str, float]:
         ),
         "decoded, resized and cut (ours)": lambda content: decode.decode_square(content, 256, 3, ""),
     }
+    if importlib.util.find_spec("torchcodec"):
+        from torchcodec.decoders import decode_jpeg
+
+        tensors = {content: torch.frombuffer(bytearray(content), dtype=torch.uint8) for content in files}
+        ways["TorchCodec"] = lambda content: decode_jpeg(tensors[content])
     found = {}
     for name, way in ways.items():
         times = []
@@ -96,6 +106,37 @@ def decoders(files: list[bytes]) -> dict[str, float]:
                 way(content)
             times.append(1000 * (time.thread_time() - began) / len(files))
         found[name] = round(min(times), 3)
+    return found
+
+
+def repeated(files: Path, times: int, target: Path) -> Path:
+    """The images of `files`, `times` times, as links."""
+    for path in files.glob("*/*/*.jpg"):
+        folder = target / path.relative_to(files).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for i in range(times):
+            (folder / f"{i}-{path.name}").symlink_to(path)
+    return target
+
+
+def peak_mib(source: Path) -> float:
+    """The largest resident size of this process, once an epoch of `source` has been read."""
+    runtime.start("cpu", "fp32", None)
+    for _ in ours(source, "always")(0):
+        pass
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+
+
+def memory(files: Path, folder: Path) -> dict[str, dict[int, float]]:
+    """MiB that reading takes at its most, by the number of images."""
+    found: dict[str, dict[int, float]] = {"JPEG files": {}, "shards": {}}
+    for times in LARGER:
+        linked, packed = repeated(files, times, folder / f"files-{times}"), folder / f"shards-{times}"
+        data.pack(linked, packed)
+        for name, source in (("JPEG files", linked), ("shards", packed)):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                found[name][times * IMAGES] = pool.apply(peak_mib, (source,))
     return found
 
 
@@ -134,6 +175,7 @@ def main() -> None:
                 name: round(statistics.median(ms for _, ms in row), 3) for name, row in rows.items()
             },
             "decoder_cpu_ms": decoders(small),
+            "peak_mib": memory(files, Path(folder)),
             "pack": {"images_per_s": IMAGES / pack_s, "cpu_ms_per_image": 1000 * pack_cpu_s / IMAGES},
         }
     text = json.dumps(result, indent=2)

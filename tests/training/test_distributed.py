@@ -227,6 +227,15 @@ def test_layers_that_learn_later(children: Any, tmp_path: Path) -> None:
     assert_alike(runs[1], runs[0])
 
 
+def test_mixed_images(children: Any, tmp_path: Path) -> None:
+    """Images are mixed within a rank's share, as one process mixes within the parts of a batch."""
+    mixing = {"augment": AugmentConfig(mixup=0.4, cutmix=1.0), "label_smoothing": 0.1}
+    alone = train_together(children, 1, recipe(**mixing, batch_size=10, accumulate_steps=2), tmp_path / "1")
+    together = train_together(children, 2, recipe(**mixing, batch_size=10), tmp_path / "2")
+    assert_alike(together, alone)
+    train_together(children, 4, recipe(**mixing), tmp_path / "4")  # the last batch leaves two of four none to mix
+
+
 def test_only_rank_0_writes(children: Any, tmp_path: Path) -> None:
     ranks = Ranks(children, 2, tmp_path, train_watched, recipe(epochs=1), tmp_path / "run")
     assert ranks.wait() == [0, 0], ranks.said()
