@@ -1,6 +1,8 @@
 """Turn finished run folders into a result that can be published.
 
     python benchmarks/record.py NAME RUN [RUN ...]     write benchmarks/results/NAME.json
+    python benchmarks/record.py --add NAME RUN [...]   add runs with other seeds to it
+    python benchmarks/record.py --mirror NAME RUN DATA evaluate RUN with mirror images too, and note it with its seed
     python benchmarks/record.py --weights FILE DATA    measure the tutorial's own weights on a folder of CIFAR-10
     python benchmarks/record.py --tables               make the tables and pictures of the documents anew
 
@@ -32,46 +34,68 @@ ENVIRONMENT = ("alexnet", "python", "torch", "numpy", "cpu", "gpu", "device", "p
 PER_RUN = ("seed", "test_top1", "test_top5", "test_loss", "n_test", "train_s", "images_per_s")
 
 
-def record(name: str, runs: list[Path]) -> None:
-    values = [json.loads((run / "recipe.json").read_text()) for run in runs]
+def record(name: str, folders: list[Path], *, add: bool = False) -> None:
+    """Write the result of `folders`; with `add`, of these and of the runs with other seeds that it holds already."""
+    values = [json.loads((folder / "recipe.json").read_text()) for folder in folders]
     shared = [{**v["recipe"], "seed": None, "data": None, "threads": None} for v in values]
+    images = [{key: v["data"][key] for key in ("n_train", "n_val", "fingerprint")} for v in values]
+    runs = [_run(folder, v["environment"]["threads"]) for folder, v in zip(folders, values, strict=True)]
+    commits = {v["environment"]["commit"] or "unknown" for v in values}
+    target = RESULTS / f"{name}.json"
+    if add:
+        before = json.loads(target.read_text())
+        shared, images = [before["recipe"], *shared], [before["data"], *images]
+        seeds = {run["seed"] for run in runs}
+        runs = sorted([run for run in before["runs"] if run["seed"] not in seeds] + runs, key=lambda run: run["seed"])
+        commits |= set(before["commits"])
     if any(other != shared[0] for other in shared):
         sys.exit("the runs differ in more than their seed")
-    fingerprints = {(v["data"]["n_train"], v["data"]["fingerprint"]) for v in values}
-    if len(fingerprints) > 1:
+    if any(other != images[0] for other in images):
         sys.exit("the runs saw different images")
-    unfinished = [str(run) for run in runs if not (run / "result.json").exists()]
-    if unfinished:
-        sys.exit(f"not finished: {', '.join(unfinished)}")
     if not shared[0]["open_test"]:
         sys.exit("these runs left the test split closed; a result is of runs that opened it")
-    results = [json.loads((run / "result.json").read_text()) for run in runs]
-    rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs]
-    top1 = [result["test_top1"] for result in results]
+    top1 = [run["test_top1"] for run in runs]
     recipe = from_dict(Recipe, values[0]["recipe"])
     flags = recipes.overrides(replace(recipe, seed=recipes.get(recipe.name).seed, threads=None))
     write_json(
-        RESULTS / f"{name}.json",
+        target,
         {
             "command": " ".join(["alexnet train", recipe.name, "--data SRC --seed S", *flags]),
             "recipe": shared[0],
-            "data": {k: values[0]["data"][k] for k in ("n_train", "n_val", "fingerprint")},
+            "data": images[0],
             "environment": {key: values[0]["environment"][key] for key in ENVIRONMENT},
-            "commits": sorted({v["environment"]["commit"] or "unknown" for v in values}),
+            "commits": sorted(commits),
             "n": len(runs),
             "test_top1_mean": statistics.mean(top1),
             "test_top1_sd": statistics.stdev(top1) if len(top1) > 1 else None,
-            "params": results[0]["params"],
-            "runs": [
-                {
-                    **{key: result[key] for key in PER_RUN},
-                    "threads": v["environment"]["threads"],
-                    "train_loss": [round(row["train_loss"], 4) for row in history],
-                }
-                for v, result, history in zip(values, results, rows, strict=True)
-            ],
+            "params": json.loads((folders[0] / "result.json").read_text())["params"],
+            "runs": runs,
         },
     )
+
+
+def _run(folder: Path, threads: int) -> dict[str, Any]:
+    if not (folder / "result.json").exists():
+        sys.exit(f"not finished: {folder}")
+    result = json.loads((folder / "result.json").read_text())
+    history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [round(row["train_loss"], 4) for row in history]
+    return {**{key: result[key] for key in PER_RUN}, "threads": threads, "train_loss": losses}
+
+
+def mirrored(name: str, folder: Path, data: str) -> None:
+    """Note what a run of the result `name` scores where each image is seen with its mirror image."""
+    from alexnet import evaluation
+
+    target = RESULTS / f"{name}.json"
+    result = json.loads(target.read_text())
+    seed = json.loads((folder / "recipe.json").read_text())["recipe"]["seed"]
+    [run] = [run for run in result["runs"] if run["seed"] == seed]
+    classifier = evaluation.load(folder)
+    if classifier.evaluate(data).top1 != run["test_top1"]:
+        sys.exit(f"{folder} is not the run of seed {seed} in {target.name}")
+    run["test_top1_2_views"] = classifier.evaluate(data, views=2).top1
+    write_json(target, result)
 
 
 def published_weights(file: str, data: str) -> None:
@@ -232,6 +256,10 @@ if __name__ == "__main__":
             tables()
         case ["--weights", file, data]:
             published_weights(file, data)
+        case ["--add", name, *runs] if runs:
+            record(name, [Path(run) for run in runs], add=True)
+        case ["--mirror", name, run, data]:
+            mirrored(name, Path(run), data)
         case [name, *runs] if runs and not name.startswith("-"):
             record(name, [Path(run) for run in runs])
         case _:

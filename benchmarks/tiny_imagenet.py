@@ -7,6 +7,7 @@ TINY is a folder of train/CLASS/* and val/CLASS/*, 64 px; CIFAR that of CIFAR-10
 
 - `variation`: TinyAlexNet without variation, with random crops, with flips, with both, and with shifts of colour too;
 - `best`: CifarAlexNet by Muon, with all that helps;
+- `recipes`: two recipes made for CIFAR-10, as they are, at 32 px;
 - `finetune`: TinyAlexNet trained on CIFAR-10, then on 20, 100 and 500 images a class at 32 px: all layers, or the
   dense ones alone, beside training from scratch for as many epochs.
 
@@ -39,7 +40,7 @@ from alexnet.data.folder import image_files
 from alexnet.files import write_json
 
 HERE = Path(__file__).parent
-PARTS = ("variation", "best", "finetune")
+PARTS = ("variation", "best", "recipes", "finetune")
 PER_CLASS = {20: 120, 100: 80, 500: 40}
 """Images a class, and the epochs that all arms take on them."""
 ENVIRONMENT = ("alexnet", "commit", "python", "torch", "numpy", "cpu", "gpu", "device", "precision", "threads")
@@ -70,7 +71,7 @@ class Job:
     @property
     def name(self) -> str:
         count = "" if self.per_class is None else f"-{self.per_class}"
-        return f"{self.part}-{re.sub('[^a-z]+', '_', self.arm)}{count}-{self.recipe.seed}"
+        return f"{self.part}-{re.sub('[^a-z0-9]+', '_', self.arm)}{count}-{self.recipe.seed}"
 
 
 def variation_jobs(seed: int) -> Iterable[Job]:
@@ -90,6 +91,12 @@ def best_jobs(seed: int) -> Iterable[Job]:
     )
 
 
+def recipe_jobs(seed: int) -> Iterable[Job]:
+    """What was made for CIFAR-10, with nothing changed."""
+    for recipe in (recipes.tiny_cifar10(), recipes.cifar_alexnet_fast()):
+        yield Job("recipes", recipe.name, None, replace(recipe, seed=seed))
+
+
 def finetune_jobs(seed: int) -> Iterable[Job]:
     """Training on CIFAR-10 first, and then three ways to learn from few images."""
     first = Job("cifar10", "tiny_alexnet", None, replace(recipes.tiny_cifar10(), epochs=30, seed=seed))
@@ -103,7 +110,7 @@ def finetune_jobs(seed: int) -> Iterable[Job]:
         yield Job("finetune", "dense layers", per_class, replace(tuned, **shared, freeze="features"), first.name)
 
 
-_JOBS = {"variation": variation_jobs, "best": best_jobs, "finetune": finetune_jobs}
+_JOBS = {"variation": variation_jobs, "best": best_jobs, "recipes": recipe_jobs, "finetune": finetune_jobs}
 
 
 def draw_images(source: Path, per_class: int, seed: int, folder: Path) -> Path:
@@ -196,7 +203,12 @@ def collect(part: str, jobs: Sequence[Job], work: Path) -> dict[str, Any]:
 def table() -> str:
     """The tables of all results that are there."""
     blocks = []
-    for part, title in (("best", "network"), ("variation", "variation"), ("finetune", "learns")):
+    for part, title in (
+        ("best", "network"),
+        ("recipes", "recipe"),
+        ("variation", "variation"),
+        ("finetune", "learns"),
+    ):
         path = HERE / "results" / f"tiny_imagenet-{part}.json"
         if not path.is_file():
             continue

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet import recipes
+
 CLASSES = ("lion", "snail")
 
 
@@ -37,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_jobs_differ_in_what_they_are_to_show_alone(tiny) -> None:
     jobs = [job for seed in (0, 1) for make in tiny._JOBS.values() for job in make(seed)]
-    assert len({job.name for job in jobs}) == len(jobs) == 2 * (5 + 1 + 1 + 9)
+    assert len({job.name for job in jobs}) == len(jobs) == 2 * (5 + 1 + 2 + 1 + 9)
     assert {job.needs for job in jobs} == {None, "cifar10-tiny_alexnet-0", "cifar10-tiny_alexnet-1"}
     assert all(job.needs is None or job.needs.endswith(f"-{job.recipe.seed}") for job in jobs)
     for per_class in tiny.PER_CLASS:
@@ -46,6 +48,8 @@ def test_jobs_differ_in_what_they_are_to_show_alone(tiny) -> None:
     varied = [job.recipe for job in jobs if job.part == "variation" and job.recipe.seed == 0]
     assert len({(r.epochs, r.batch_size, r.image_px, r.optimizer, r.model) for r in varied}) == 1
     assert len({r.augment for r in varied}) == 5
+    unchanged = [job.recipe for job in jobs if job.part == "recipes" and job.recipe.seed == 0]
+    assert unchanged == [recipes.tiny_cifar10(), recipes.cifar_alexnet_fast()]
 
 
 def test_images_are_drawn_for_each_seed_and_the_test_split_is_whole(tiny, folder: Path, tmp_path: Path) -> None:
