@@ -87,7 +87,7 @@ def study(quick: bool) -> Study:
             ),
         ),
         seeds=1 if quick else 3,
-        core_minutes=3 if quick else 85,
+        core_minutes=3 if quick else 86,
     )
 
 
