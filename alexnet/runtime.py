@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import subprocess
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def start(
         _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
+        _keep_fp32_whole()
     return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count, world)
 
 
@@ -78,6 +80,18 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _keep_fp32_whole() -> None:
+    """Have a GPU's convolutions in fp32 take all bits of their inputs, as its matrix products and CPUs do.
+
+    By default they take ten bits of the mantissa (TF32), and the same weights would judge differently there. Whoever
+    wants speed chooses bf16.
+    """
+    with warnings.catch_warnings():
+        # There is a newer switch, but torch.compile still asks for the older one, and refuses a mixture.
+        warnings.simplefilter("ignore", UserWarning)
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def _usable_cpus() -> int:

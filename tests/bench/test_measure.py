@@ -101,7 +101,7 @@ def test_the_trainer_trains_on_the_fixed_batch(tmp_path, monkeypatch: pytest.Mon
 
 
 def test_a_training_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_training, "_GEMM_SIDE", 64)
+    monkeypatch.setitem(_training._GEMM_SIDE, "cpu", 64)
     monkeypatch.setattr(_training, "_GEMM_S", 0.0)
     monkeypatch.setattr(_training, "dataset", lambda _: random_dataset(32, num_classes=10, n_train=100, n_test=1))
     where = runtime.start(device="cpu", precision="fp32", threads=1)
