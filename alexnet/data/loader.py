@@ -50,7 +50,9 @@ class Mixing:
     def __call__(self, x_NCHW: Tensor, y_N: Tensor, classes: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Mixed images and shares of labels [N, K] of the batch at `start` to `stop` of the plan's order."""
         part = slice(start, stop)
-        drawn = (t[..., part].to(x_NCHW.device) for t in (self.share_N, self.is_cut_N, self.middle_2N))
+        drawn = (
+            t[..., part].to(x_NCHW.device, non_blocking=True) for t in (self.share_N, self.is_cut_N, self.middle_2N)
+        )
         return mix(x_NCHW, y_N, classes, *drawn)
 
 
@@ -97,7 +99,7 @@ def draw_plan(
         cutout_2N=cutout_2N.to(device) if augment.cutout_px else None,
         train_px=train_px,
         shift_NC=_color_shifts(n_images, colors, augment.pca_color, seed, epoch, device),
-        mixing=_mixing(n_images, augment, seed, epoch),
+        mixing=_mixing(n_images, augment, seed, epoch, device),
     )
 
 
@@ -127,7 +129,7 @@ def _color_shifts(
     return colors.shifts(alpha_NC).to(device)
 
 
-def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int) -> Mixing | None:
+def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int, device: torch.device) -> Mixing | None:
     if not (augment.mixup or augment.cutmix):
         return None
     # RandomState's stream is frozen for good (NEP 19), and torch's beta distribution takes no generator.
@@ -137,7 +139,8 @@ def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int) -> Mix
         is_cut_N = torch.full((n_images,), augment.cutmix > 0)
     blend_N, cut_N = (random.beta(a or 1, a or 1, n_images) for a in (augment.mixup, augment.cutmix))
     share_N = torch.where(is_cut_N, torch.from_numpy(cut_N), torch.from_numpy(blend_N)).float()
-    return Mixing(share_N, is_cut_N, torch.from_numpy(random.random_sample((2, n_images))).float())
+    middle_2N = torch.from_numpy(random.random_sample((2, n_images))).float()
+    return Mixing(share_N.to(device), is_cut_N.to(device), middle_2N.to(device))
 
 
 class Varying:

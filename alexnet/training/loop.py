@@ -30,7 +30,7 @@ from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
 from alexnet.training.optim import WeightAverage, build_optimizers, lr_scale, set_lr
 from alexnet.training.parallel import batch_statistics, replicate, synchronizing
 
-_FEW_STEPS = 100  # a network that made fewer is not yet stuck
+_FEW_STEPS = 500  # a network that made fewer is not yet stuck: few images a class show nothing for a while
 _REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
 _SHORT_SAVE_S = 1.0  # a checkpoint that takes no longer is written after each epoch
 _SAVING_SHARE = 0.1  # of the time, at most, for longer ones
@@ -212,7 +212,8 @@ class Trainer:
             set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
             if self.epoch == self.recipe.freeze_epochs:
                 self._replica = None
-        self._replica = self._replica or replicate(self._network, self.world, self.recipe.accumulate_steps)
+        if self._replica is None:  # `or` would ask a compiled network for its length
+            self._replica = replicate(self._network, self.world, self.recipe.accumulate_steps)
         self._talk_in = 1
         return self._replica
 

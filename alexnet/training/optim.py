@@ -34,7 +34,11 @@ _spare_the_compiler()
 
 
 class _SGD(torch.optim.SGD):
-    """torch's SGD, to the bit, with a step that leaves the compiler alone."""
+    """torch's SGD, to the bit, with a step that leaves the compiler alone.
+
+    Velocities are zero before the first step. torch's fused step would make them within it, and leave them as the
+    memory happened to be where it skips that step because a gradient is not finite, which is how fp16 begins.
+    """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -44,6 +48,8 @@ class _SGD(torch.optim.SGD):
             gradients: list[Tensor] = []
             buffers: list[Tensor | None] = []
             self._init_group(group, params, gradients, buffers)  # type: ignore[no-untyped-call]
+            if group["momentum"] != 0:
+                buffers = [torch.zeros_like(p) if b is None else b for p, b in zip(params, buffers, strict=True)]
             sgd(
                 params,
                 gradients,

@@ -41,7 +41,7 @@ BASE = replace(
     device="cuda",
     precision="fp32",
     augment=AugmentConfig(crop_padding_px=2, flip="random"),
-    optimizer=OptimizerConfig(name="sgd", lr=0.02),
+    optimizer=OptimizerConfig(name="sgd", lr=0.005),
     schedule=ScheduleConfig(name="cosine"),
     grad_clip_norm=None,
     label_smoothing=0.0,
@@ -65,6 +65,7 @@ def losses(run: Path) -> list[float]:
     return [row["train_loss"] for row in RunFolder(run).read_metrics()]
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", RECIPES)
 def test_steps_do_not_wait_for_the_gpu(
@@ -104,14 +105,15 @@ def test_the_gpu_learns_what_the_cpu_does(name: str, small_data: Callable[..., D
     runs = {
         device: training.train(replace(recipe, device=device), out=tmp_path / device) for device in ("cpu", "cuda")
     }
-    assert losses(runs["cuda"]) == pytest.approx(losses(runs["cpu"]), rel=0.02)
+    assert losses(runs["cuda"]) == pytest.approx(losses(runs["cpu"]), rel=0.02, abs=0.01)
     assert json.loads((runs["cuda"] / "recipe.json").read_text())["environment"]["gpu"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_short_numbers_learn_too(precision: Precision, small_data: Callable[..., Dataset], tmp_path: Path) -> None:
     small_data(N, n_val=32, px=32, channels=3)
-    recipe = replace(BASE, epochs=8, precision=precision, val_fraction=0.2, open_test=False)
+    optimizer = OptimizerConfig(name="sgd", lr=0.02)
+    recipe = replace(BASE, epochs=8, precision=precision, val_fraction=0.2, open_test=False, optimizer=optimizer)
     run = training.train(recipe, out=tmp_path / "run")
     assert losses(run)[-1] < 0.7 * losses(run)[0]
     weights = load_file(run / "model.safetensors")
@@ -163,6 +165,7 @@ def test_images_from_files_arrive_as_those_in_memory(
     assert losses(runs["always"]) == pytest.approx(losses(runs["never"]), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the compiler's own
 def test_a_compiled_network_learns_the_same(small_data: Callable[..., Dataset], tmp_path: Path) -> None:
     small_data(N, n_val=32, px=32, channels=3)
     recipe = replace(BASE, val_fraction=0.2, open_test=False)

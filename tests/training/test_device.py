@@ -82,6 +82,12 @@ RECIPES = {
         label_smoothing=0.1,
         ema_decay=0.99,
     ),
+    "mixed": Recipe(
+        name="mixed",
+        batch_size=1024,
+        model=ModelConfig(name="lenet"),
+        augment=AugmentConfig(mixup=0.2, cutmix=1.0),
+    ),
     "adamw": Recipe(
         name="adamw",
         batch_size=1024,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -326,6 +327,14 @@ def test_a_net_stuck_at_guessing_stops(tmp_path: Path, monkeypatch: pytest.Monke
         run.run()
     unwatched = trainer(replace(stuck, stop_at_chance_epochs=0), tmp_path / "b")
     assert len(unwatched.run()) == 9
+
+
+def test_a_compiled_network_trains_on_after_its_first_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    runs = [trainer(recipe(compile=compiled), tmp_path / str(compiled)) for compiled in (False, True)]
+    rows = [run.run() for run in runs]
+    assert len(rows[1]) > 1
+    assert [row["train_loss"] for row in rows[1]] == [row["train_loss"] for row in rows[0]]
 
 
 def test_the_loop_does_not_wait_for_the_device_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

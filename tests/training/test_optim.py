@@ -164,6 +164,19 @@ def constant_gradient(optimizer: torch.optim.Optimizer, w: torch.Tensor, lrs: li
     return trace
 
 
+def test_a_first_step_that_is_skipped_leaves_no_trace():
+    """As a gradient scaler skips it: by telling the fused step that a gradient is not finite."""
+    model = nn.Linear(3, 2)
+    (optimizer,) = build_optimizers(model, OptimizerConfig(name="sgd", lr=0.1))
+    before = [p.clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.full_like(p, float("inf"))
+    optimizer.grad_scale, optimizer.found_inf = None, torch.tensor(1.0)
+    optimizer.step()
+    assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    assert all((optimizer.state[p]["momentum_buffer"] == 0).all() for p in model.parameters())
+
+
 def test_the_papers_rule_on_a_trace_by_hand_and_where_torchs_differs():
     """w = 1, gradient 1, momentum 0.9, decay 0.1, rate 0.1 twice, then 0.01.
 
