@@ -126,7 +126,11 @@ def draw_images(source: Path, per_class: int, seed: int, folder: Path) -> Path:
             for i in chosen:
                 (part / "train" / below.name / files[i].name).symlink_to(files[i].resolve())
         (part / "test").symlink_to((source / "val").resolve())
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster, with the same images
+                raise
     return folder
 
 
@@ -266,7 +270,7 @@ def main() -> None:
         return
     for part in dict.fromkeys(job.part for job in jobs):
         result = collect(part, [job for job in jobs if job.part == part], given.work)
-        command = "python benchmarks/tiny_imagenet.py --data TINY --cifar10 CIFAR"
+        command = f"python benchmarks/tiny_imagenet.py --data TINY --cifar10 CIFAR --parts {' '.join(given.parts)}"
         how = {"command": command, "device": given.device, "processes": given.processes}
         write_json(HERE / "results" / f"tiny_imagenet-{part}.json", {**how, **result})
     print(table())
