@@ -201,7 +201,10 @@ def collect(part: str, jobs: Sequence[Job], work: Path) -> dict[str, Any]:
                 "environment": {key: recipes_read[0]["environment"][key] for key in ENVIRONMENT},
             }
         )
-    return {"what": f"{part}: 20 classes of Tiny ImageNet, top-1 on 50 images a class, one view", "arms": found}
+    images = "20 classes of Tiny ImageNet, top-1 on 50 images a class"
+    if part == "cifar10":
+        images = "what finetune begins with, top-1 on CIFAR-10's test images"
+    return {"what": f"{part}: {images}, one view", "arms": found}
 
 
 def table() -> str:
