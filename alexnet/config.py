@@ -308,7 +308,7 @@ class Recipe:
     grad_clip_norm: float | None = None
     """Longest gradient taken as it is; longer ones are scaled to this length."""
     stop_at_chance_epochs: int = 5
-    """Stop when the loss is still that of guessing after so many epochs; 0: never."""
+    """Stop when the loss is still that of guessing after so many epochs, and 500 steps; 0: never."""
     open_test: bool = True
     """Measure the result on the test split; False: on the held-out images, so that trials leave it unseen."""
     checkpoint_every_s: float = 300.0

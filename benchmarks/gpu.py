@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from alexnet import models, runtime
 from alexnet.bench import _images, _training
 from alexnet.bench.tasks import Setting, usable_cores
-from alexnet.config import ModelName, Precision
+from alexnet.config import ModelName, Precision, UserError
 from alexnet.data import Dataset, Images
 from alexnet.files import write_json
 
@@ -73,11 +74,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to count")
     given = parser.parse_args()
+    try:
+        environment = runtime.environment(runtime.start("cuda"))
+    except UserError as error:
+        sys.exit(str(error))
     result = {
         "what": "images/s of the whole training loop, images in the GPU's memory, one run each",
         "command": "python benchmarks/gpu.py",
         "seconds": given.seconds,
-        "environment": runtime.environment(runtime.start("cuda")),
+        "environment": environment,
     }
     rates: list[dict[str, Any]] = []
     for image_px in IMAGES:

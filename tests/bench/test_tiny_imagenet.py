@@ -86,3 +86,19 @@ def test_a_short_run_of_fine_tuning(tiny, folder: Path, tmp_path: Path, monkeypa
     (tmp_path / "results/tiny_imagenet-finetune.json").write_text(json.dumps(result))
     top1 = tuned["seeds"][0]["test_top1"]
     assert f"| all layers | 4 | 1 | {top1:.4f} | 1 |" in tiny.table()
+
+
+def test_processes_may_draw_the_same_images_at_once(
+    tiny, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one has made the folder by the time that this one has its own."""
+    rename, drawn = Path.rename, tmp_path / "drawn"
+
+    def come_second(path: Path, target: Path) -> Path:
+        rename(path, target)
+        path.mkdir()
+        return rename(path, target / "train")  # which is there, and not empty
+
+    monkeypatch.setattr(Path, "rename", come_second)
+    assert tiny.draw_images(folder, 5, 0, drawn) == drawn
+    assert len(list(drawn.glob("train/lion/*"))) == 5

@@ -329,6 +329,16 @@ def test_a_net_stuck_at_guessing_stops(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(unwatched.run()) == 9
 
 
+def test_few_images_are_given_time(tmp_path: Path) -> None:
+    """120 steps at guessing, as with 20 images a class of 20: too few to judge by."""
+    slow = recipe(epochs=30, optimizer=OptimizerConfig(lr=1e-12), stop_at_chance_epochs=5)
+    run = trainer(slow, tmp_path)
+    for layer in run.model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.zeros_(layer.weight)
+    assert len(run.run()) == 30
+
+
 def test_a_compiled_network_trains_on_after_its_first_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     runs = [trainer(recipe(compile=compiled), tmp_path / str(compiled)) for compiled in (False, True)]
