@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from alexnet._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from alexnet import data, models, recipes, weights
-    from alexnet.config import UserError
+    from alexnet.errors import UserError
     from alexnet.evaluation import Classifier, Ensemble, Evaluation, Prediction, load
     from alexnet.training import resume, train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
@@ -39,7 +39,7 @@ _HOMES = {
     "Ensemble": "alexnet.evaluation",
     "Evaluation": "alexnet.evaluation",
     "Prediction": "alexnet.evaluation",
-    "UserError": "alexnet.config",
+    "UserError": "alexnet.errors",
     "load": "alexnet.evaluation",
     "resume": "alexnet.training",
     "train": "alexnet.training",

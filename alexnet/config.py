@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import tyro.conf
 
+from alexnet.errors import UserError
+
 ModelName = Literal[
     "tiny_alexnet", "cifar_alexnet", "convnet_2012", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"
 ]
@@ -38,30 +40,6 @@ _T = TypeVar("_T")
 
 HANG_TIMEOUT_S = 300.0
 """Of processes that train together: seconds without a step after which the one that is waited for is named."""
-
-
-class UserError(ValueError):
-    """A mistake the user can mend: the message says what is wrong, where, and what to do.
-
-    The command line prints it without a traceback and exits with 2.
-    """
-
-
-class TrainingFailedError(UserError):
-    """The network did not learn: its loss or its scores are no numbers, or its loss is that of guessing."""
-
-
-class Interrupted(Exception):  # noqa: N818 - an event, not an error
-    """A run was stopped by a signal, and what it did so far is safe; the message says how to go on."""
-
-    def __init__(self, message: str, signal: int) -> None:
-        super().__init__(message)
-        self.signal = signal
-        """The signal's number."""
-
-
-class PeerLostError(Exception):
-    """Another of the processes that train together ended, or the connection to it broke; the message names it."""
 
 
 def _require(condition: bool, message: str) -> None:

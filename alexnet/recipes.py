@@ -9,14 +9,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
-from alexnet.config import (
-    AugmentConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Recipe,
-    ScheduleConfig,
-    UserError,
-)
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
+from alexnet.errors import UserError
 
 
 def tiny_cifar10() -> Recipe:

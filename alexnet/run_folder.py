@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from alexnet.config import Recipe, UserError, from_dict
+from alexnet.config import Recipe, from_dict
+from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
 
 
@@ -110,7 +111,7 @@ def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: boo
     Raises:
         UserError: `out` exists and is not empty, and `overwrite` is not set, or it cannot be written.
     """
-    refuse_to_lose(out, overwrite=overwrite)
+    check_overwrite(out, overwrite=overwrite)
     path = Path(out) if out is not None else default_path(recipe)
     folder = RunFolder(path)
     try:
@@ -141,7 +142,7 @@ def begun_by(launch: str | None, out: str | os.PathLike[str] | None, recipe: Rec
     return None
 
 
-def refuse_to_lose(out: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
+def check_overwrite(out: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
     """Raise `UserError` where a run at `out` would hide or replace what is there without being told to."""
     if out is None or not os.path.lexists(out):
         return

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import torch
 
-from alexnet.config import Precision, UserError
+from alexnet._version import __version__
+from alexnet.config import Precision
 from alexnet.distributed import World, own_share
+from alexnet.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3), from glibc's malloc.h
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -182,11 +184,9 @@ def environment(runtime: Runtime) -> dict[str, object]:
     """Versions and hardware, as plain values for the run folder."""
     import numpy as np
 
-    import alexnet
-
     cuda = runtime.device.type == "cuda"
     return {
-        "alexnet": alexnet.__version__,
+        "alexnet": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,

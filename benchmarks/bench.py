@@ -25,7 +25,7 @@ from bench_table import with_earlier
 
 from alexnet.bench import TASKS, Contender, Setting, TaskName, own_contenders, run, summarize, usable_cores
 from alexnet.cli import show
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.files import write_json
 
 HERE = Path(__file__).parent

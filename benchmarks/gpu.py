@@ -20,8 +20,9 @@ import torch
 from alexnet import models, runtime
 from alexnet.bench import _images, _training
 from alexnet.bench.tasks import Setting, usable_cores
-from alexnet.config import ModelName, Precision, UserError
+from alexnet.config import ModelName, Precision
 from alexnet.data import Dataset, Images
+from alexnet.errors import UserError
 from alexnet.files import write_json
 
 RESULT = Path(__file__).parent / "results" / "gpu_training.json"

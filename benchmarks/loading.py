@@ -31,8 +31,8 @@ from PIL import Image, ImageOps
 
 from alexnet import data, runtime
 from alexnet.config import AugmentConfig, Preprocessing
-from alexnet.data import decode
-from alexnet.data.stream import open_loader
+from alexnet.data.images import decode
+from alexnet.data.loading.from_disk import open_loader
 
 BATCH, IMAGES, REPEATS = 128, 1024, 5
 LARGER = (1, 5, 20)

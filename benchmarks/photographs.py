@@ -18,7 +18,7 @@ from typing import Any
 
 from alexnet import recipes, training
 from alexnet.config import Recipe, to_dict
-from alexnet.data.decode import EXTENSIONS
+from alexnet.data.images.decode import EXTENSIONS
 from alexnet.evaluation import load
 from alexnet.files import write_json
 

@@ -30,10 +30,10 @@ from alexnet.config import (
     Recipe,
     ScheduleConfig,
     ScheduleName,
-    UserError,
     from_dict,
     to_dict,
 )
+from alexnet.errors import UserError
 
 
 @pytest.mark.parametrize(

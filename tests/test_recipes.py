@@ -10,14 +10,8 @@ import tyro
 
 from alexnet import models, recipes
 from alexnet.cli import commands
-from alexnet.config import (
-    AugmentConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Recipe,
-    ScheduleConfig,
-    UserError,
-)
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
+from alexnet.errors import UserError
 
 NAMES = {
     "digits",

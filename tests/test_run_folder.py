@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alexnet import recipes
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.run_folder import RunFolder, new_run
 
 

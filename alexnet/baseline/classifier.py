@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alexnet.baseline.extract import Table
 from alexnet.baseline.linear import Linear, Scaling, calibrate, fit_linear
 from alexnet.baseline.recipe import BaselineRecipe, KernelRecipe, LinearRecipe
-from alexnet.features import NearestNeighbors, RbfKernel, nearest, rbf_kernel
+from alexnet.models.pipelines import NearestNeighbors, RbfKernel, nearest, rbf_kernel
 
 NEIGHBORS = (1, 3, 5, 7, 10, 15, 20, 30)
 CS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)

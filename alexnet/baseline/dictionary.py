@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
 from alexnet.data import AnyImages
-from alexnet.features import KMeansFeatures, VisualWords, nearest_word
+from alexnet.errors import UserError
+from alexnet.models.pipelines import KMeansFeatures, VisualWords, nearest_word
 
 PATCHES = 200_000
 """Patches that dictionaries are learned from; Coates 2011 draws 400,000."""

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import Preprocessing, UserError
-from alexnet.data import AnyImages, Dataset, cache, memory
-from alexnet.data.augment import Normalizer
+from alexnet import system
+from alexnet.config import Preprocessing
+from alexnet.data import AnyImages, Dataset
+from alexnet.data.images import cache
+from alexnet.data.transforms.augment import Normalizer
+from alexnet.errors import UserError
 
 _VERSION = 1  # of the features' definitions: raise it when their values change
 _BATCH_PIXELS = 500 * 32 * 32
@@ -106,7 +109,7 @@ def _compute(
 
 
 def _check_memory(wanted_bytes: int, images: int) -> None:
-    free_bytes = memory.available_bytes()
+    free_bytes = system.available_bytes()
     if free_bytes is not None and wanted_bytes > free_bytes:
         raise UserError(
             f"the features of {images:,} images take {wanted_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB of "

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from alexnet import features, models, recipes, weights
+from alexnet import models, recipes, weights
 from alexnet.baseline.recipe import BaselineRecipe, get, summary
 from alexnet.config import ModelCard, to_dict
 from alexnet.data import Dataset, SplitName
@@ -14,6 +14,7 @@ from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent, Trial, worst_mistakes, write_report
 from alexnet.files import write_json
+from alexnet.models import pipelines
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 
@@ -24,7 +25,7 @@ def finish(
     folder: RunFolder,
     recipe: BaselineRecipe,
     dataset: Dataset,
-    pipeline: features.Pipeline,
+    pipeline: pipelines.Pipeline,
     card: ModelCard,
     runtime: Runtime,
     facts: dict[str, Any],
@@ -72,7 +73,7 @@ def finish(
 
 def _result(
     recipe: BaselineRecipe,
-    pipeline: features.Pipeline,
+    pipeline: pipelines.Pipeline,
     runtime: Runtime,
     split: SplitName,
     evaluation: Evaluation,
@@ -135,10 +136,10 @@ def repeat_command(recipe: BaselineRecipe, root: str | None) -> str:
     return shlex.join(parts + recipes.flags(get(recipe.name), recipe))
 
 
-def _words(pipeline: features.Pipeline, card: ModelCard) -> Any:
+def _words(pipeline: pipelines.Pipeline, card: ModelCard) -> Any:
     """Patches of a dictionary [M, C, 6, 6]; None where it is not made of pixels."""
     layer = pipeline.features[0]
-    if not isinstance(layer, features.KMeansFeatures):
+    if not isinstance(layer, pipelines.KMeansFeatures):
         return None
     shown = layer.words_MP.detach()[:_MOST_WORDS].cpu()
     return shown.view(-1, card.preprocessing.in_channels, layer.patch_px, layer.patch_px).numpy()

@@ -12,7 +12,7 @@ from typing import Literal
 
 import tyro.conf
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 Loss = Literal["svm", "logistic"]
 

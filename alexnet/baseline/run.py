@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from alexnet import features
 from alexnet import runtime as runtimes
 from alexnet.baseline.classifier import Fitted, fit_classifier
 from alexnet.baseline.dictionary import learn_dictionary
 from alexnet.baseline.extract import Table, extract
 from alexnet.baseline.finish import finish
 from alexnet.baseline.recipe import BaselineRecipe, WordsRecipe
-from alexnet.config import ModelCard, Preprocessing, UserError, to_dict
+from alexnet.config import ModelCard, Preprocessing, to_dict
 from alexnet.data import Dataset, with_train_images
 from alexnet.data import load as load_data
-from alexnet.data.loader import seed_for
-from alexnet.run_folder import RunFolder, new_run, refuse_to_lose, write_recipe
+from alexnet.data.loading.plan import seed_for
+from alexnet.errors import UserError
+from alexnet.models import pipelines
+from alexnet.run_folder import RunFolder, check_overwrite, new_run, write_recipe
 from alexnet.runtime import Runtime
 
 FileName = str | os.PathLike[str]
@@ -75,7 +76,7 @@ def fit(
     Raises:
         UserError: recipe and data do not fit together; the message says what to do.
     """
-    refuse_to_lose(out, overwrite=overwrite)
+    check_overwrite(out, overwrite=overwrite)
     watching = observer or Observer()
     runtime = _start(recipe)
     recipe = replace(recipe, data=_absolute(data or recipe.data))
@@ -118,7 +119,7 @@ def _build(
     runtime: Runtime,
     folder: RunFolder,
     watching: Observer,
-) -> tuple[features.Pipeline, ModelCard, dict[str, Any]]:
+) -> tuple[pipelines.Pipeline, ModelCard, dict[str, Any]]:
     """The pipeline with all its numbers, its card, and what is told of its making."""
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
 
@@ -131,7 +132,7 @@ def _build(
         watching.on_trial(row)
 
     generator = torch.Generator().manual_seed(seed_for(recipe.seed, "baseline"))
-    if isinstance(extractor, features.VisualWords | features.KMeansFeatures):
+    if isinstance(extractor, pipelines.VisualWords | pipelines.KMeansFeatures):
         learn_dictionary(extractor, dataset.train, generator, watching.on_progress)
     ready_s = elapsed_s()
     table = _extract(extractor, dataset, runtime, watching)
@@ -144,12 +145,12 @@ def _build(
         "images_per_s": None if table.from_cache else round(len(table.x_ND) / max(extracted_s - ready_s, 1e-9), 1),
         "chosen": fitted.chosen,
     }
-    return features.Pipeline(nn.Sequential(extractor), fitted.layers), _card(recipe, dataset, fitted), facts
+    return pipelines.Pipeline(nn.Sequential(extractor), fitted.layers), _card(recipe, dataset, fitted), facts
 
 
 def _extractor(recipe: BaselineRecipe, dataset: Dataset) -> nn.Module:
     words = recipe.words if isinstance(recipe, WordsRecipe) else None
-    return features.extractor(recipe.name, dataset.in_channels, dataset.image_px, words)
+    return pipelines.extractor(recipe.name, dataset.in_channels, dataset.image_px, words)
 
 
 def _extract(extractor: nn.Module, dataset: Dataset, runtime: Runtime, watching: Observer) -> Table:

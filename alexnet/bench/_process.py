@@ -16,7 +16,7 @@ from typing import Any
 from alexnet import recipes, training
 from alexnet.bench._images import dataset, in_memory
 from alexnet.bench.tasks import Setting
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.runtime import Runtime
 
 _STATUS = Path("/proc/self/status")

@@ -24,10 +24,12 @@ from alexnet.bench._images import dataset, in_memory, preprocessing, random_data
 from alexnet.bench.tasks import WARMUP_STEPS, Setting
 from alexnet.config import ModelConfig, ModelName, Recipe, ScheduleConfig
 from alexnet.data import Dataset, load, pack
-from alexnet.data.loader import EpochPlan, Loader
+from alexnet.data.loading.from_memory import Loader
+from alexnet.data.loading.plan import EpochPlan
 from alexnet.run_folder import new_run
 from alexnet.runtime import Runtime
-from alexnet.training.loop import Observer, Progress, Trainer
+from alexnet.training.observer import Observer, Progress
+from alexnet.training.trainer import Trainer
 
 _GEMM_SIDE = {"cpu": 2048, "cuda": 8192}  # large enough to fill the device
 _GEMM_S, _GEMM_TIMES = 0.5, 5

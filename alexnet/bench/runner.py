@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alexnet.bench.tasks import OWN, TASKS, Setting, TaskName
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 # Read by OpenMP, MKL, OpenBLAS and TensorFlow as they start; the processes' affinity holds whatever does not ask.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 TaskName = Literal[
     "train_256", "train_64", "evaluate_files", "evaluate_memory", "latency", "alexnet_224", "memory", "startup"

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from alexnet import __version__
-from alexnet.config import Interrupted, PeerLostError, UserError
+from alexnet._version import __version__
+from alexnet.errors import Interrupted, PeerLostError, UserError
 
 _PEER_LOST, _WRONG_USE = 1, 2
 

@@ -18,7 +18,8 @@ from alexnet import baseline as baselines
 from alexnet import bench as benchmark
 from alexnet import recipes, studies
 from alexnet.cli import show
-from alexnet.config import HANG_TIMEOUT_S, Activation, ModelName, Precision, UserError
+from alexnet.config import HANG_TIMEOUT_S, Activation, ModelName, Precision
+from alexnet.errors import UserError
 from alexnet.files import write_json
 
 _OK, _SOME_FAILED = 0, 1

@@ -11,8 +11,9 @@ from typing import Any
 
 from alexnet import recipes
 from alexnet.cli import show
-from alexnet.config import Recipe, UserError
-from alexnet.run_folder import RunFolder, default_path, refuse_to_lose
+from alexnet.config import Recipe
+from alexnet.errors import UserError
+from alexnet.run_folder import RunFolder, check_overwrite, default_path
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _check(chosen: Chosen, processes: int, max_restarts: int) -> None:
     if "RANK" in os.environ:
         raise UserError("--processes starts processes by itself: drop it where torchrun, or a job, starts them")
     if chosen.resume is None:
-        refuse_to_lose(chosen.out, overwrite=chosen.overwrite)
+        check_overwrite(chosen.out, overwrite=chosen.overwrite)
     elif RunFolder(chosen.resume).result.is_file():
         raise UserError(f"{chosen.resume} is finished, nothing is left to train: see {chosen.resume}/report.html")
 

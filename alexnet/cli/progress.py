@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 
 from alexnet import baseline, studies
-from alexnet.config import Recipe, UserError
+from alexnet.config import Recipe
+from alexnet.errors import UserError
 from alexnet.run_folder import RunFolder
 from alexnet.training import Observer, Progress
 

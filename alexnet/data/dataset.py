@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
-from alexnet.data.statistics import Moments
-from alexnet.data.streamed import StreamedImages
+from alexnet.data.images.streamed import StreamedImages
+from alexnet.data.transforms.statistics import Moments
+from alexnet.errors import UserError
 
 SplitName = Literal["train", "val", "test"]
 

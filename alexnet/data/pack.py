@@ -24,13 +24,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from alexnet.config import UserError
-from alexnet.data import decode, shards
-from alexnet.data.folder import LARGEST_OWN_PX, Folder, describe_bad, scan
-from alexnet.data.source import BadFile, OnProgress
-from alexnet.data.sources import SOURCES, folder_of
-from alexnet.data.statistics import Moments
-from alexnet.data.streamed import usable_cpus
+from alexnet.data.images import decode
+from alexnet.data.images.streamed import usable_cpus
+from alexnet.data.sources import shards
+from alexnet.data.sources.folder import LARGEST_OWN_PX, Folder, describe_bad, scan
+from alexnet.data.sources.registry import SOURCES, folder_of
+from alexnet.data.sources.source import BadFile, OnProgress
+from alexnet.data.transforms.statistics import Moments
+from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
 
 OnBad = Literal["stop", "skip"]

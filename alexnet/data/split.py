@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
 from alexnet.data.dataset import AnyImages, Dataset, Images
-from alexnet.data.streamed import StreamedImages
+from alexnet.data.images.streamed import StreamedImages
+from alexnet.errors import UserError
 
 TEST_SHARE = 0.2
 """Share of the images that become the test split where the source has none."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from alexnet.config import PeerLostError, UserError
 from alexnet.distributed import watch
 from alexnet.distributed.world import World, from_environment
+from alexnet.errors import PeerLostError, UserError
 
 _PATIENCE = timedelta(days=1)  # of torch's own: the watch is faster, and names the rank
 _MEETING = timedelta(minutes=10)

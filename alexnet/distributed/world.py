@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
 from alexnet.distributed import watch
+from alexnet.errors import UserError
 
 _T = TypeVar("_T")
 _NO_NAME = "none"  # what torchrun calls a launch that was given no name

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from alexnet import runtime as runtimes
 from alexnet import weights
-from alexnet.config import CropBorder, ModelCard, Precision, UserError
+from alexnet.config import CropBorder, ModelCard, Precision
 from alexnet.data import AnyImages, Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
+from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import align_labels, log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.views import Views, check_views, crops_larger_images

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
 from alexnet.data import Streaming
 from alexnet.data.dataset import SplitName
+from alexnet.errors import UserError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.evaluate import align_labels, measure
 from alexnet.evaluation.metrics import Evaluation

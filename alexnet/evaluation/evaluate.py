@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import CropBorder, Preprocessing, UserError
+from alexnet.config import CropBorder, Preprocessing
 from alexnet.data import AnyImages
-from alexnet.data.augment import Normalizer
+from alexnet.data.transforms.augment import Normalizer
+from alexnet.errors import UserError
 from alexnet.evaluation.metrics import Evaluation, Metrics
 from alexnet.evaluation.views import Views, averaged, image_views
 from alexnet.runtime import Runtime

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.config import TrainingFailedError
+from alexnet.errors import TrainingFailedError
 
 _BINS = 15  # as Guo et al. 2017 (On Calibration of Modern Neural Networks), so figures compare
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point

@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from alexnet.config import CropBorder, UserError
-from alexnet.data.augment import with_border
+from alexnet.config import CropBorder
+from alexnet.data.transforms.augment import with_border
+from alexnet.errors import UserError
 
 Views = int | Literal["dense"]
 VIEWS: tuple[Views, ...] = (1, 2, 5, 10, "dense")

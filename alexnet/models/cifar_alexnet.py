@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from alexnet.config import Activation, MiddleLayer, Towers, UserError
+from alexnet.config import Activation, MiddleLayer, Towers
+from alexnet.errors import UserError
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 
 

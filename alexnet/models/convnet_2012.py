@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from alexnet.config import Activation, Norm, UserError
+from alexnet.config import Activation, Norm
+from alexnet.errors import UserError
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 from alexnet.models._response_norm import ResponseNorm
 

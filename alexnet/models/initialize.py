@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.config import Init, UserError
+from alexnet.config import Init
+from alexnet.errors import UserError
 
 _PAPER_BIAS_ONE = {"conv2", "conv4", "conv5", "fc6", "fc7"}  # Krizhevsky 2012, section 5
 _SOURCE_WIDE = {"conv3", "conv4", "conv5"}

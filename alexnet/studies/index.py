@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.studies.page import plot, write_html
 from alexnet.studies.registry import NAMES
 

@@ -83,7 +83,7 @@ class Trained:
         """Input of the network [N, C, H, W] for `n` images evenly spread (or all there are), and their labels [N]."""
         import torch
 
-        from alexnet.data.augment import Normalizer
+        from alexnet.data.transforms.augment import Normalizer
 
         some = evenly_spread(images, n)
         normalize = Normalizer(self.classifier.card.preprocessing, torch.device("cpu"), torch.float32)

@@ -7,7 +7,7 @@ import typing
 from dataclasses import replace
 from typing import Literal
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.studies.study import Study
 
 StudyName = Literal[

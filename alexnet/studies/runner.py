@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import Interrupted, Recipe, UserError
+from alexnet.config import Recipe
 from alexnet.data import load as load_data
+from alexnet.errors import Interrupted, UserError
 from alexnet.files import write_json
 from alexnet.run_folder import RunFolder
 from alexnet.studies import sharing, summary

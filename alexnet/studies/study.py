@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet.baseline import BaselineRecipe
-from alexnet.config import Recipe, UserError
+from alexnet.config import Recipe
+from alexnet.errors import UserError
 from alexnet.run_folder import RunFolder
 
 AnyRecipe = Recipe | BaselineRecipe

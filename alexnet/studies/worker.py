@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import Interrupted, Recipe, TrainingFailedError, UserError
+from alexnet.config import Recipe
+from alexnet.errors import Interrupted, TrainingFailedError, UserError
 from alexnet.files import write_json
 from alexnet.run_folder import RunFolder
 from alexnet.studies import sharing

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.files import atomic_write
 
 _FORMAT = 1

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from alexnet.config import Freeze
 from alexnet.models import ConvNet
-from alexnet.training.optim import Optimizers
+from alexnet.training.optim.build import Optimizers
 
 
 def set_frozen(model: ConvNet, freeze: Freeze) -> None:

@@ -14,17 +14,19 @@ from torch import Tensor
 
 from alexnet import distributed, models, weights
 from alexnet import runtime as runtimes
-from alexnet.config import HANG_TIMEOUT_S, ModelCard, Preprocessing, Recipe, UserError, to_dict
+from alexnet.config import HANG_TIMEOUT_S, ModelCard, Preprocessing, Recipe, to_dict
 from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics, with_train_images
 from alexnet.data import load as load_data
-from alexnet.data.augment import Normalizer
-from alexnet.data.loader import seed_for
+from alexnet.data.loading.plan import seed_for
+from alexnet.data.transforms.augment import Normalizer
 from alexnet.distributed import World
-from alexnet.run_folder import RunFolder, begun_by, new_run, refuse_to_lose, write_recipe
+from alexnet.errors import UserError
+from alexnet.run_folder import RunFolder, begun_by, check_overwrite, new_run, write_recipe
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
 from alexnet.training.finish import finish
-from alexnet.training.loop import Observer, Trainer
+from alexnet.training.observer import Observer
+from alexnet.training.trainer import Trainer
 from alexnet.weights import InitialWeights
 
 FileName = str | os.PathLike[str]
@@ -72,7 +74,7 @@ def train(
     def begun_before() -> RunFolder | None:
         begun = begun_by(world.launch, out, recipe) if world.is_restarted else None
         if begun is None:
-            refuse_to_lose(out, overwrite=overwrite)
+            check_overwrite(out, overwrite=overwrite)
         return begun
 
     with distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from typing import Literal
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 Format = Literal["safetensors", "mxnet", "torch"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet import features, models
-from alexnet.models import ConvNet
+from alexnet import models
+from alexnet.models import ConvNet, pipelines
 
 Entry = tuple[str, tuple[int, ...]]  # name and shape of a tensor
 
 
 def empty_net(name: str, options: dict[str, Any]) -> ConvNet:
     """The network or pipeline on the meta device: shapes without memory, and no random number drawn."""
-    create = features.create if name in features.NAMES else models.create
+    create = pipelines.create if name in pipelines.NAMES else models.create
     with torch.device("meta"):
         return create(name, **options)
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing, UserError
+from alexnet.config import ModelCard, Preprocessing
+from alexnet.errors import UserError
 from alexnet.models import ConvNet
 from alexnet.models._build import maps_px
 from alexnet.weights._files import Format, detect, read_file, sha256_of

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from alexnet import models
-from alexnet.config import ModelCard, UserError
+from alexnet.config import ModelCard
+from alexnet.errors import UserError
 from alexnet.files import socket_timeout
 from alexnet.models import ConvNet
 from alexnet.weights import native

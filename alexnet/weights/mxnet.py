@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.weights._files import MXNET_LIST_MAGIC, read_file
 
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA

@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from alexnet.config import ModelCard, UserError, from_dict, to_dict
+from alexnet.config import ModelCard, from_dict, to_dict
+from alexnet.errors import UserError
 from alexnet.files import atomic_write
 from alexnet.models import ConvNet
 from alexnet.weights._files import detect

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from alexnet import baseline
 from alexnet.baseline.classifier import fit_classifier, mean_squared_distance, nystroem
 from alexnet.baseline.extract import Table
-from alexnet.features import rbf_kernel
+from alexnet.models.pipelines import rbf_kernel
 
 K = 3
 

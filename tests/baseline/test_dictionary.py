@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from alexnet.baseline.dictionary import kmeans, learn_dictionary, sample_patches, zca_whitening
-from alexnet.config import UserError
 from alexnet.data import Images
-from alexnet.features import KMeansFeatures, VisualWords
+from alexnet.errors import UserError
+from alexnet.models.pipelines import KMeansFeatures, VisualWords
 
 
 def seeded(seed: int = 0) -> torch.Generator:

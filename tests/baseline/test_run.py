@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from alexnet import baseline, features, weights
+from alexnet import baseline, weights
 from alexnet.baseline import extract
 from alexnet.baseline.finish import repeat_command
-from alexnet.config import Preprocessing, UserError
+from alexnet.config import Preprocessing
 from alexnet.data import Dataset, Images
+from alexnet.errors import UserError
 from alexnet.evaluation import load
+from alexnet.models import pipelines
 
 SMALL: dict[str, dict[str, int]] = {
     "hog_rbf": {"landmarks": 20},
@@ -89,7 +91,7 @@ def test_saved_and_read_again_it_is_the_same(stripes, tmp_path):
     first, card = weights.load(run)
     weights.save(tmp_path / "copy.safetensors", first, card)
     second, other_card = weights.load(tmp_path / "copy.safetensors")
-    assert isinstance(second, features.Pipeline)
+    assert isinstance(second, pipelines.Pipeline)
     assert card == other_card
     x = torch.rand(3, 3, 20, 20, generator=torch.Generator().manual_seed(0))
     assert torch.equal(first(x), second(x))
@@ -169,7 +171,7 @@ HOW = Preprocessing(image_px=16, in_channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
 def test_features_are_computed_once(monkeypatch):
-    layer = features.extractor("hog_linear", 3, 16)
+    layer = pipelines.extractor("hog_linear", 3, 16)
     first = extract.extract(layer, small_dataset(), HOW, torch.device("cpu"))
     assert not first.from_cache
     monkeypatch.setattr(extract, "_compute", lambda *_: pytest.fail("computed again"))
@@ -183,14 +185,14 @@ def test_features_are_computed_once(monkeypatch):
 def test_features_that_do_not_fit_into_memory_are_refused(monkeypatch):
     monkeypatch.setattr(extract.memory, "available_bytes", lambda: 14 * 1764 * 4 - 1)
     with pytest.raises(UserError, match=r"features of 14 images take 0\.0 GB"):
-        extract.extract(features.extractor("hog_linear", 3, 16), small_dataset(seed=5), HOW, torch.device("cpu"))
+        extract.extract(pipelines.extractor("hog_linear", 3, 16), small_dataset(seed=5), HOW, torch.device("cpu"))
 
 
 def test_other_images_or_other_features_are_not_taken_from_the_cache():
-    layers = [features.extractor("hog_linear", 3, 16), features.extractor("hog_color_linear", 3, 16)]
-    words = features.VisualWords(16, 3)
+    layers = [pipelines.extractor("hog_linear", 3, 16), pipelines.extractor("hog_color_linear", 3, 16)]
+    words = pipelines.VisualWords(16, 3)
     words.words_MP.data[0, 0] = 1
-    layers += [features.VisualWords(16, 3), words]
+    layers += [pipelines.VisualWords(16, 3), words]
     keys = [
         extract._key(layer, (data.train, data.val))
         for layer in layers

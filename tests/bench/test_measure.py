@@ -13,9 +13,10 @@ from alexnet import models, recipes, runtime
 from alexnet.bench import Setting, _inference, _process, _training
 from alexnet.bench._images import preprocessing, random_dataset, write_photos
 from alexnet.bench.measure import measure
-from alexnet.config import UserError
 from alexnet.data import load
-from alexnet.training.loop import Progress, Trainer
+from alexnet.errors import UserError
+from alexnet.training.observer import Progress
+from alexnet.training.trainer import Trainer
 
 SETTING = Setting(data=None, root=None, threads=1, seconds=8)  # 2 s of warm-up
 

@@ -12,7 +12,7 @@ import pytest
 from alexnet.bench import OWN, TASKS, Contender, RunError, Setting, own_contenders, run
 from alexnet.bench.measure import _MEASURES
 from alexnet.bench.runner import run_once
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 
 def command(code: str, threads: int = 1) -> Contender:

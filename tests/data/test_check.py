@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from alexnet import data
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 WriteImages = Callable[..., None]
 
@@ -80,7 +80,7 @@ def test_a_folder_is_described(tmp_path: Path, write_images: WriteImages) -> Non
 
 def test_every_named_source_is_described_without_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALEXNET_DATA", str(tmp_path))
-    monkeypatch.setattr("alexnet.data.sources._DEBIAN_FOLDERS", {})
+    monkeypatch.setattr("alexnet.data.sources.registry._DEBIAN_FOLDERS", {})
     for name, facts in data.SOURCES.items():
         described = data.describe(name)
         assert described["images"] == {"train": facts.train_images, "test": facts.test_images}

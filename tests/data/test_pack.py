@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from alexnet import data
-from alexnet.config import UserError
 from alexnet.data import PackOptions
 from alexnet.data.pack import pack
+from alexnet.errors import UserError
 
 SMALL = PackOptions(short_px=32, shard_images=4)
 

@@ -8,9 +8,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from alexnet.config import UserError
 from alexnet.data.dataset import Dataset, Images
 from alexnet.data.split import drawn, hashed_test, held_out, stratified, with_train_images
+from alexnet.errors import UserError
 
 
 def numbered(labels: list[int]) -> Images:

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from alexnet import models, weights
-from alexnet.config import ModelCard, Preprocessing, UserError
+from alexnet.config import ModelCard, Preprocessing
+from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, Failure, Prediction, load
 from alexnet.evaluation import classifier as module
 from alexnet.runtime import Runtime

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import Preprocessing, UserError
+from alexnet.config import Preprocessing
 from alexnet.data import Images
+from alexnet.errors import UserError
 from alexnet.evaluation import evaluate as module
 from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities, summarize
 from alexnet.runtime import Runtime

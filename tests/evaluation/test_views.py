@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.evaluation.views import averaged, check_views, image_views
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
 
 VARIANTS = ("paper", "source")

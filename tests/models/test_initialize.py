@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from alexnet import models
-from alexnet.config import UserError
+from alexnet.errors import UserError
 
 
 def layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.models._build import _Flatten
 from alexnet.models._response_norm import ResponseNorm
 

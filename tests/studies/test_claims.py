@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from alexnet import baseline, recipes, studies
-from alexnet.config import Recipe, UserError
+from alexnet.config import Recipe
+from alexnet.errors import UserError
 from alexnet.studies import index, page, plots, summary
 from alexnet.studies.claims.hierarchy import probe_error
 from alexnet.studies.measures import first_below

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alexnet import studies
-from alexnet.config import Interrupted, UserError
+from alexnet.errors import Interrupted, UserError
 from alexnet.run_folder import RunFolder
 from alexnet.studies import worker
 from alexnet.studies.sharing import MEASURED

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.studies.study import Comparison, Text
 from alexnet.studies.verdict import judge, spread, together
 

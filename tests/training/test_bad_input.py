@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from alexnet import data, recipes, training
-from alexnet.config import ModelConfig, Recipe, UserError
+from alexnet.config import ModelConfig, Recipe
+from alexnet.errors import UserError
 
 SIZE = 40
 

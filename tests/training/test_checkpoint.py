@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.training import checkpoint
 
 

@@ -14,22 +14,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from alexnet import models, recipes, training
-from alexnet.config import (
-    AugmentConfig,
-    Interrupted,
-    ModelConfig,
-    OptimizerConfig,
-    Precision,
-    Preprocessing,
-    ScheduleConfig,
-    UserError,
-)
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Precision, Preprocessing, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.distributed import World
+from alexnet.errors import Interrupted, UserError
 from alexnet.evaluation import load
 from alexnet.run_folder import RunFolder, new_run
 from alexnet.runtime import start
-from alexnet.training.loop import Trainer, _Stop
+from alexnet.training.control import StopRequest
+from alexnet.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 N = 96
@@ -92,7 +85,7 @@ def test_steps_do_not_wait_for_the_gpu(
 
     monkeypatch.setattr(trainer, "_update_weights", update_and_watch)
     try:
-        trainer._train_epoch(_Stop())
+        trainer._train_epoch(StopRequest())
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert steps == [0, 1, 2]

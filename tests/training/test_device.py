@@ -19,7 +19,8 @@ from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preproce
 from alexnet.data import Dataset, Images
 from alexnet.run_folder import new_run
 from alexnet.runtime import Runtime
-from alexnet.training.loop import Trainer, _Stop
+from alexnet.training.control import StopRequest
+from alexnet.training.trainer import Trainer
 
 META = torch.device("meta")
 
@@ -57,7 +58,7 @@ def crossings_of_an_epoch(
     trainer = meta_trainer(folder, recipe, px, steps)
     monkeypatch.setattr(Trainer, "_report", lambda self, clock: None)  # reads the loss, twice a second
     with Crossings() as crossings:
-        trainer._train_epoch(_Stop())
+        trainer._train_epoch(StopRequest())
     assert trainer.step == steps
     return crossings.names
 

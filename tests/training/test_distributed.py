@@ -24,21 +24,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from alexnet import training
-from alexnet.config import (
-    AugmentConfig,
-    Interrupted,
-    ModelConfig,
-    OptimizerConfig,
-    PeerLostError,
-    Recipe,
-    ScheduleConfig,
-    UserError,
-)
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.distributed import World, from_environment, own_share
 from alexnet.distributed.connect import meet
 from alexnet.distributed.watch import Place, describe
-from alexnet.training import loop, run
+from alexnet.errors import Interrupted, PeerLostError, UserError
+from alexnet.training import run, trainer
 
 N_TRAIN, N_VAL, N_TEST = 50, 7, 11  # 50 images in batches of 16 leave 2, fewer than 4 ranks
 
@@ -479,4 +471,4 @@ def test_a_world_of_one_asks_nobody() -> None:
     assert world.largest([3]) == [3]
     assert world.from_main(lambda: 5) == 5
     world.mean_([x])
-    assert "torch.distributed.distributed_c10d" not in vars(loop)
+    assert "torch.distributed.distributed_c10d" not in vars(trainer)

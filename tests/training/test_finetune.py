@@ -14,10 +14,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from alexnet import models, training, weights
-from alexnet.config import AugmentConfig, ModelCard, ModelConfig, OptimizerConfig, Preprocessing, Recipe, UserError
+from alexnet.config import AugmentConfig, ModelCard, ModelConfig, OptimizerConfig, Preprocessing, Recipe
 from alexnet.data import Dataset
+from alexnet.errors import UserError
 from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
-from alexnet.training.optim import build_optimizers, set_lr
+from alexnet.training.optim.build import build_optimizers
+from alexnet.training.optim.schedule import set_lr
+from alexnet.training.trainer import Trainer
 
 Data = Callable[..., Dataset]
 KNOWN = Preprocessing(image_px=16, in_channels=1, mean=(0.3,), std=(0.2,))
@@ -81,15 +84,15 @@ def test_frozen_layers_open_after_their_epochs(small_data: Data, tmp_path: Path)
     small_data(n_val=6)
     before = trained(tmp_path / "known.safetensors")
     seen: list[list[bool]] = []
-    plain = training.loop.Trainer._finish_epoch
+    plain = Trainer._finish_epoch
 
-    def watched(self: training.loop.Trainer) -> None:
+    def watched(self: Trainer) -> None:
         now, old = self.model.state_dict(), state_of(before)
         seen.append([not torch.equal(now[name], old[name]) for name in old if name.startswith("features")])
         plain(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.loop.Trainer, "_finish_epoch", watched)
+        patch.setattr(Trainer, "_finish_epoch", watched)
         training.train(recipe(before, freeze="body", freeze_epochs=2, epochs=4), out=tmp_path / "run")
     assert [any(moved) for moved in seen] == [False, False, True, True]
     assert all(seen[-1])

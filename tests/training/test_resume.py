@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from alexnet import recipes, training
-from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig, UserError
-from alexnet.training import loop
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
+from alexnet.errors import UserError
+from alexnet.training import control
 
 EPOCHS = 3
 
@@ -133,7 +134,7 @@ def test_a_signal_saves_and_stops(
     reference: tuple[str, Path], steps: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     precision, whole = reference
-    monkeypatch.setattr(loop, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
     run, handler = tmp_path / "run", signal.getsignal(signal.SIGINT)
     with pytest.raises(training.Interrupted, match="alexnet train --resume") as stopped:
         training.train(recipe(precision), out=run, observer=StopAfter(steps, number))
@@ -146,7 +147,7 @@ def test_a_signal_saves_and_stops(
 
 def test_threads_and_schedule_state_survive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plateau counts from the rows, AdamW from its own state: neither starts anew."""
-    monkeypatch.setattr(loop, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
     ours = replace(
         recipe("fp32"),
         epochs=4,
@@ -189,7 +190,7 @@ def test_resumed_to_the_bit(
 ) -> None:
     """Stopped within an epoch, after its last step, and at its end."""
     small_data(32, n_val=6)
-    monkeypatch.setattr(loop, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
     monkeypatch.setattr("alexnet.training.finish.write_report", lambda *_: None)  # half of the time
     changes = {"model": ModelConfig(name="lenet", dropout=0.3), **variant}
     ours = replace(recipe("fp32"), data="striped", batch_size=8, checkpoint_every_s=60.0, open_test=False, **changes)
@@ -210,7 +211,7 @@ def test_a_finished_run_is_left_alone(reference: tuple[str, Path]) -> None:
 
 
 def test_changed_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
     run = tmp_path / "run"
     with pytest.raises(training.Interrupted):
         training.train(recipe("fp32"), out=run, observer=StopAfter(3, signal.SIGINT))

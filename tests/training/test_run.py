@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from alexnet import cli, models, training, weights
-from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe, UserError
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe
 from alexnet.data import Dataset
 from alexnet.data.split import drawn
 from alexnet.distributed import World
+from alexnet.errors import UserError
 from alexnet.training import finish as finish_module
 from alexnet.training import run as run_module
 

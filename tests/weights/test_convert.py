@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from alexnet import models
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.weights import convert, load, read_class_names, save
 from alexnet.weights.convert import _infer_px
 

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from alexnet import weights
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.weights import initial
 
 NAME = "torchvision:IMAGENET1K_V1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.weights.mxnet import read_params
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing, UserError
+from alexnet.config import ModelCard, Preprocessing
+from alexnet.errors import UserError
 from alexnet.weights import load, native, read_card, save
 
 LENET_CARD = ModelCard(

@@ -8,7 +8,7 @@ import torch
 from torchvision.models import alexnet as torchvision_alexnet
 
 from alexnet import models
-from alexnet.config import UserError
+from alexnet.errors import UserError
 from alexnet.weights import convert
 from alexnet.weights.torchvision import read_state_dict
 

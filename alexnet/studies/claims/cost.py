@@ -86,7 +86,7 @@ def measure(run: Run) -> Measured:
     import torch.nn.functional as F
 
     from alexnet import models, runtime
-    from alexnet.training.optim import build_optimizers
+    from alexnet.training.optim.build import build_optimizers
 
     recipe = run.recipe
     assert isinstance(recipe, Recipe), "baselines are not trained in steps"

@@ -164,7 +164,7 @@ def _gradients(model: torch.nn.Module, recipe: Recipe, x_NCHW: Tensor, labels_N:
     import torch.nn.functional as F
 
     from alexnet import models
-    from alexnet.data.loader import seed_for
+    from alexnet.data.loading.plan import seed_for
 
     models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
     model.zero_grad()

@@ -1,0 +1,397 @@
+"""Image files to pixels: one way for training, checking and prediction alike.
+
+Pillow reads every format. JPEGs, which fill the folders of the common data sets, take a shortcut through simplejpeg
+where it is installed: the same libjpeg-turbo pixels in less time (a quarter for small ones). Resizing is torch's
+antialiased bilinear, Pillow's own algorithm at a quarter of its time. Both leave other threads free to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from alexnet.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+VERSION = 2
+"""Raised when the same file gives other pixels than before; decoded caches of other versions are not read."""
+
+EXTENSIONS = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Endings, in lower case, of the files taken for images."""
+
+# A JPEG is decoded at 1/2, 1/4 or 1/8 while its short side stays at twice what is asked for or more: Pillow's own
+# margin for thumbnails, and the memory of a huge photograph shrinks up to 64 times.
+_DRAFT_MARGIN = 2
+# Pillow refuses twice its MAX_IMAGE_PIXELS; the same bound holds here for a JPEG after its reduction.
+_LARGEST_PIXELS = 178_956_970
+# Beyond this many times longer than wide, an image is cut before it is resized: its long side would fill memory.
+_LONGEST_ASPECT = 16
+_EXIF_ORIENTATION = 0x0112
+
+
+Pixels = NDArray[np.uint8]
+
+
+class BadImageError(UserError):
+    """An image file that cannot be read."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot read the image {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def decode_image(file: str | Path | bytes, *, image_px: int | None = None, name: str | None = None) -> Image.Image:
+    """The picture in `file`, upright, as 8-bit grey (mode L) or RGB.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; of an animation
+    the first frame is taken.
+
+    Args:
+        file: a path, or the file's content.
+        image_px: side the image will be fitted to; a JPEG many times larger is then decoded at a fraction of its
+            size, at least twice `image_px`. None: at full size.
+        name: what errors call the file; None: its path.
+
+    Raises:
+        BadImageError: the file is missing, broken, no image, or too large to decode.
+    """
+    if isinstance(file, bytes):
+        return _decode(file, image_px, name or "given as bytes")
+    name = name or str(file)
+    try:
+        return _decode(read_bytes(file), image_px, name)
+    except OSError as error:
+        raise BadImageError(name, reason_of(error)) from error
+
+
+def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int) -> NDArray[np.uint8]:
+    """Bring `image` to the network's size: channels, then the short side to `image_px`, then the centre square.
+
+    Grey becomes RGB by repetition, RGB grey by ITU-R 601 luma. Resizing is antialiased bilinear; sizes and the cut
+    are rounded as in torchvision's `Resize` and `CenterCrop`.
+
+    Args:
+        image: a picture from `decode_image`, or uint8 [H, W], [H, W, 1] or [H, W, 3] (RGB).
+        image_px: side of the result.
+        in_channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 [image_px, image_px, in_channels], contiguous.
+    """
+    square = centre_square(_as_pixels(image, in_channels), image_px)
+    # Of its own memory, so that neither the caller's array nor the whole picture stays behind it.
+    return np.array(np.broadcast_to(square, (image_px, image_px, in_channels)))
+
+
+def centre_square(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """View of the centre [side_px, side_px, C] of the picture, after its short side was brought to `side_px`."""
+    pixels_HWC = resize_short_side(bounded_aspect(pixels_HWC), side_px)
+    H, W, _ = pixels_HWC.shape
+    top, left = round((H - side_px) / 2), round((W - side_px) / 2)
+    return pixels_HWC[top : top + side_px, left : left + side_px]
+
+
+def resize_short_side(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """Resize to a short side of `side_px`, keeping the aspect; itself where it has that already."""
+    short = min(pixels_HWC.shape[:2])
+    if short == side_px:
+        return pixels_HWC
+    size = [side_px * side // short for side in pixels_HWC.shape[:2]]
+    x_1CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)[None]
+    resized = F.interpolate(x_1CHW, size, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
+    """Decode the file content `data` and fit it to the square `out_HWC`, uint8 [image_px, image_px, C], in place.
+
+    Raises:
+        BadImageError: `data` is broken or no image; the message calls it `name`.
+    """
+    image_px = out_HWC.shape[0]
+    if not _decode_small_jpeg(out_HWC, data):
+        out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name)
+
+
+def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDArray[np.uint8]:
+    """The centre square of the picture `data`, its short side brought to `side_px`.
+
+    Returns:
+        uint8 [side_px, side_px, C]: C is `in_channels`, or 1 for a grey picture; perhaps a view of a larger array.
+
+    Raises:
+        BadImageError: `data` is broken or no image; the message calls it `name`.
+    """
+    return centre_square(decode_pixels(data, side_px, in_channels, name), side_px)
+
+
+def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str) -> None:
+    """Decode into `out_HWC` the part of a picture's centre square that begins at row `top` and column `left`.
+
+    Args:
+        out_HWC: uint8 [image_px, image_px, C].
+        data: content of the file.
+        side_px: side of the square; what lies outside of it is black.
+        top: row in the square, which may be negative.
+        left: column likewise.
+        name: what errors call the file.
+
+    Raises:
+        BadImageError: `data` is broken or no image.
+    """
+    image_px = out_HWC.shape[0]
+    if side_px == image_px and top == left == 0:
+        decode_into(out_HWC, data, name)
+        return
+    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name)
+    top_in, bottom_in = max(top, 0), min(top + image_px, side_px)
+    left_in, right_in = max(left, 0), min(left + image_px, side_px)
+    if (bottom_in - top_in, right_in - left_in) != (image_px, image_px):
+        out_HWC[:] = 0
+    out_HWC[top_in - top : bottom_in - top, left_in - left : right_in - left] = square_SSC[
+        top_in:bottom_in, left_in:right_in
+    ]
+
+
+def decode_pixels(data: bytes, image_px: int | None, in_channels: int, name: str) -> NDArray[np.uint8]:
+    """The picture `data` in its own size, or where it is many times `image_px` at a fraction, see `decode_image`.
+
+    Returns:
+        uint8 [H, W, C]: C is `in_channels`, or 1 for a grey picture.
+
+    Raises:
+        BadImageError: `data` is broken or no image; the message calls it `name`.
+    """
+    pixels_HWC = decode_plain_jpeg(data, image_px, in_channels)
+    return _as_pixels(_decode(data, image_px, name), in_channels) if pixels_HWC is None else pixels_HWC
+
+
+def decode_exactly_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
+    """As `decode_into`, but only for an image that has the size of `out_HWC` already; says whether it has."""
+    image_px, _, in_channels = out_HWC.shape
+    if _decode_small_jpeg(out_HWC, data):
+        return True
+    pixels_HWC = decode_pixels(data, None, in_channels, name)
+    if pixels_HWC.shape[:2] != (image_px, image_px):
+        return False
+    out_HWC[:] = pixels_HWC
+    return True
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Content of a file; for many small files, half the time of `open`.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        data = os.read(handle, 1 << 16)
+        if len(data) < 1 << 16:
+            return data
+        parts = [data]
+        while data := os.read(handle, 1 << 24):
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a few words, without the path."""
+    cause = getattr(error, "reason", None)  # urllib wraps the error that says what happened
+    if isinstance(cause, Exception):
+        return reason_of(cause)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
+@functools.cache
+def _simplejpeg() -> Any:
+    try:
+        return importlib.import_module("simplejpeg")
+    except ImportError:  # no wheel for this platform; Pillow does the same more slowly
+        return None
+
+
+def _decode_small_jpeg(out_HWC: NDArray[np.uint8], data: bytes) -> bool:
+    """Decode a plain JPEG that has the size of `out_HWC` already; False: leave it to Pillow.
+
+    Left to Pillow: other formats and sizes, CMYK, rotation (an APP1 segment holds EXIF and XMP), colour to grey
+    (libjpeg's own luma rounds differently), and anything libjpeg complains of.
+    """
+    decoder = _simplejpeg()
+    if decoder is None or data[:2] != b"\xff\xd8" or b"\xff\xe1" in data:
+        return False
+    image_px, _, in_channels = out_HWC.shape
+    try:
+        height, width, colours, _ = decoder.decode_jpeg_header(data)
+        if height != image_px or width != image_px or colours not in ("Gray", "YCbCr"):
+            return False
+        if in_channels == 1 and colours != "Gray":
+            return False
+        decoder.decode_jpeg(data, "GRAY" if in_channels == 1 else "RGB", buffer=out_HWC)
+    except ValueError:
+        return False
+    return True
+
+
+def decode_plain_jpeg(data: bytes, image_px: int | None, in_channels: int) -> NDArray[np.uint8] | None:
+    """Pixels of a plain JPEG, see `decode_pixels`; None: leave it to Pillow, as `_decode_small_jpeg` does."""
+    decoder = _simplejpeg()
+    if decoder is None or data[:2] != b"\xff\xd8" or (b"\xff\xe1" in data and _is_turned(data)):
+        return None
+    try:
+        height, width, colours, _ = decoder.decode_jpeg_header(data)
+        if colours not in ("Gray", "YCbCr") or (in_channels == 1 and colours != "Gray"):
+            return None
+        reduction = _reduction(width, height, image_px)
+        height, width = -(-height // reduction), -(-width // reduction)
+        if width * height > _LARGEST_PIXELS:
+            return None
+        # With no bound it decodes at full size; with this one, at exactly that fraction.
+        least = (height, width) if reduction > 1 else (0, 0)
+        mode = "GRAY" if colours == "Gray" else "RGB"
+        pixels: NDArray[np.uint8] = decoder.decode_jpeg(data, mode, min_height=least[0], min_width=least[1])
+    except ValueError:
+        return None
+    return pixels
+
+
+def _is_turned(data: bytes) -> bool:
+    """Whether the JPEG's EXIF data asks for a rotation, or cannot be read."""
+    from PIL import JpegImagePlugin
+
+    try:
+        return bool(JpegImagePlugin.JpegImageFile(io.BytesIO(data)).getexif().get(_EXIF_ORIENTATION, 1) != 1)
+    except Exception:  # Pillow decodes it, and says what is wrong
+        return True
+
+
+def _reduction(width: int, height: int, image_px: int | None) -> int:
+    """1, 2, 4 or 8: what part of its size a JPEG is decoded at, as Pillow's draft mode chooses it."""
+    if image_px is None:
+        return 1
+    times = min(width, height) // (_DRAFT_MARGIN * image_px)
+    return next((part for part in (8, 4, 2) if times >= part), 1)
+
+
+def _decode(data: bytes, image_px: int | None, name: str) -> Image.Image:
+    """Upright picture of mode L or RGB; any failure becomes a `BadImageError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise BadImageError(name, "the file is empty")
+    try:
+        image = _open(data, image_px)
+        image.load()
+        return _to_8_bit(_upright(image))
+    except UnidentifiedImageError as error:
+        raise BadImageError(name, "not an image in a format that Pillow knows") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise BadImageError(name, f"too large to decode: {reason_of(error)}") from error
+    # Pillow's plugins let many kinds escape on broken files, SyntaxError and struct.error among them.
+    except Exception as error:
+        raise BadImageError(name, reason_of(error)) from error
+
+
+def _open(data: bytes, image_px: int | None) -> Image.Image:
+    from PIL import Image, JpegImagePlugin
+
+    if data[:3] != b"\xff\xd8\xff":
+        return Image.open(io.BytesIO(data))
+    # Opened by its plugin, a huge JPEG is judged by its size after reduction, not before.
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    if image_px is not None:
+        image.draft(None, (_DRAFT_MARGIN * image_px, _DRAFT_MARGIN * image_px))
+    if image.width * image.height > _LARGEST_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # broken metadata around sound pixels: as if there were none
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as L or RGB."""
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        return _scaled_grey(image)
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _on_white(image)
+    return image.convert("RGB")
+
+
+def _scaled_grey(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, in whichever of Pillow's modes, as L."""
+    from PIL import Image
+
+    values_HW = np.asarray(image)
+    if image.mode == "F" or values_HW.min() < 0 or values_HW.max() > 65535:
+        raise ValueError(f"pixels of mode {image.mode} have no known range: save it with 8 or 16 bits")
+    return Image.fromarray(((values_HW.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    grey = image.mode in ("L", "LA")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("L" if grey else "RGB")
+
+
+def _as_pixels(image: Image.Image | NDArray[np.uint8], in_channels: int) -> NDArray[np.uint8]:
+    """uint8 [H, W, C]: C is `in_channels`, or 1 for a grey picture, which RGB repeats once it is small."""
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        if image.ndim == 3 and image.shape[2] in (1, in_channels):
+            return np.require(image, requirements=("C", "W"))  # what torch can take without a copy
+        image = Image.fromarray(image)
+    if in_channels == 1 and image.mode != "L":
+        image = image.convert("L")
+    pixels: NDArray[np.uint8] = np.array(image, dtype=np.uint8)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def bounded_aspect(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """View of the picture's middle, where it is many times longer than wide."""
+    H, W, _ = pixels_HWC.shape
+    longest = _LONGEST_ASPECT * min(H, W)
+    top, left = max(0, H - longest) // 2, max(0, W - longest) // 2
+    return pixels_HWC[top : H - top, left : W - left]

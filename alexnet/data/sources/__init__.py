@@ -1,0 +1,1 @@
+"""Where images come from: named sources, folders, shards and the hub."""

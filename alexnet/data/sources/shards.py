@@ -1,0 +1,388 @@
+"""Images in tar files (WebDataset shards), read at random: an index says where each image lies.
+
+A sample is a run of members that share their path up to the first dot of the file name: `KEY.jpg` (or another image),
+`KEY.cls` with the label, and whatever else; so the shards of `timm/imagenet-1k-wds` are laid out, and so
+`alexnet data pack` writes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexnet.data.dataset import Images, SplitName
+from alexnet.data.images import cache, decode
+from alexnet.data.images.arrays import allocate
+from alexnet.data.images.streamed import StreamedImages
+from alexnet.data.sources import imagenet
+from alexnet.data.sources.folder import LARGEST_OWN_PX
+from alexnet.data.sources.source import ImageSpec, Source
+from alexnet.data.transforms.statistics import Moments
+from alexnet.errors import UserError
+
+PARTS = ".parts"
+"""Folder of records while packing; gone when the manifest is there."""
+MANIFEST = "manifest.json"
+"""What `alexnet data pack` writes last, beside its shards."""
+FORMAT = 1
+"""Of the manifest; raised when older readers would misunderstand it."""
+ENTRY = np.dtype([("shard", "<u4"), ("size", "<u4"), ("offset", "<u8"), ("label", "<i4")])
+"""An image in the index: 20 bytes, 26 MB for ImageNet."""
+
+# How shards name their split: train-000000.tar, imagenet1k-validation-63.tar, val_00.tar or train/000.tar.
+_SPLITS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLIT_NAME = re.compile(r"(?:^|[-_/])(train|validation|valid|val|test)[-_/]?[0-9]*\.tar$")
+_BLOCK = 512  # a tar file is made of these
+_BATCH_IMAGES = 256
+
+Index = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The shards of one split."""
+
+    shards: tuple[Path, ...]
+    index: Index
+    """`ENTRY` [N], in the shards' order."""
+    sums: Moments | None = None
+    """Over the pixels of all its images, where known."""
+    check: int = 0
+    """CRC of the shards' check sums, where known."""
+
+
+class ShardStore:
+    """Images in tar files.
+
+    Args:
+        split: where they lie.
+        root: folder that names are relative to.
+    """
+
+    def __init__(self, split: Split, root: Path) -> None:
+        self._split, self._root = split, root
+
+    def __len__(self) -> int:
+        return len(self._split.index)
+
+    def read(self, position: int) -> bytes:
+        """Content of the image."""
+        shard, size, offset, _ = self._split.index[position].tolist()
+        return read_slice(self._split.shards[shard], offset, size)
+
+    def name(self, position: int) -> str:
+        """The file the image was packed from, where its JSON member says so; else its place."""
+        shard, _, offset, _ = self._split.index[position].tolist()
+        tar = self._split.shards[shard]
+        try:
+            with tar.open("rb") as file:
+                file.seek(offset - _BLOCK)
+                about = next(member for member in _sample_at(file) if member.name.endswith(".json"))
+            return str(json.loads(read_slice(tar, about.offset_data, about.size))["filename"])
+        except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, StopIteration):  # others need not say
+            return self.path(position)
+
+    def path(self, position: int) -> str:
+        """The shard, and the image's place in it."""
+        shard, _, offset, _ = self._split.index[position].tolist()
+        return f"{self._split.shards[shard]} (image at byte {offset})"
+
+    def fingerprint(self) -> int:
+        """CRC of the index and of the shards' check sums, where these are known."""
+        return zlib.crc32(self._split.index.tobytes(), self._split.check)
+
+
+def has_shards(path: Path) -> bool:
+    """Whether tar files lie in the folder `path` or in those of its splits."""
+    return next(_tar_files(path), None) is not None
+
+
+def open_shards(path: Path) -> Source:
+    """The shards in the folder `path` as a source.
+
+    Raises:
+        UserError: a shard is missing, cut short or holds no labelled images; names it.
+    """
+    manifest = read_manifest(path) if (path / MANIFEST).exists() else None
+    if manifest is None and (path / PARTS).is_dir():
+        raise UserError(f"{path} is packed only in part: run the same `alexnet data pack` again to finish it")
+    found = _by_name(path) if manifest is None else _by_manifest(path, manifest)
+    names = _class_names(path, found) if manifest is None else tuple(manifest["class_names"])
+    rule = "as the shards are named" if manifest is None else manifest["split"]
+    if "test" not in found and "val" in found:
+        found["test"] = found.pop("val")
+        rule += "; val serves as the test split, as there are no test shards"
+    own_px = None if manifest is None else manifest["own_px"]
+    return Source(
+        class_names=names,
+        in_channels=3,
+        read=lambda split, spec: read_all(_stream(path, found, split, spec, own_px), spec),
+        stream=lambda split, spec: _stream(path, found, split, spec, own_px),
+        splits=tuple(found),
+        n_images=sum(len(split.index) for split in found.values()),
+        origin={
+            "path": str(path),
+            "split": rule,
+            "files": {name: len(split.index) for name, split in found.items()},
+            "shards": {name: len(split.shards) for name, split in found.items()},
+        },
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the packed folder `path`.
+
+    Raises:
+        UserError: it cannot be read, or is of another format.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / MANIFEST} cannot be read: {decode.reason_of(error)}; pack again") from error
+    if manifest.get("format") != FORMAT:
+        found = manifest.get("format")
+        raise UserError(f"{path / MANIFEST} is of format {found}, this version reads {FORMAT}: pack again")
+    return dict(manifest)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_slice(path: Path, offset: int, size: int) -> bytes:
+    """`size` bytes of a file; raises `OSError` where it has fewer."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        os.lseek(handle, offset, os.SEEK_SET)
+        data = os.read(handle, size)
+        while len(data) < size and (more := os.read(handle, size - len(data))):
+            data += more
+    finally:
+        os.close(handle)
+    if len(data) < size:
+        raise OSError(f"the shard is cut short: no {size} bytes at {offset}")
+    return data
+
+
+def scan(shard: Path, number: int = 0) -> Index:
+    """Index the images of one shard by its tar headers.
+
+    Raises:
+        UserError: it is cut short or no tar file, or an image has no label.
+    """
+    entries: list[tuple[int, int, int, int]] = []
+    try:
+        with shard.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for key, members in _samples(tar):
+                image = next((members[kind] for kind in members if f".{kind}" in decode.EXTENSIONS), None)
+                if image is None:
+                    continue
+                if "cls" not in members:
+                    raise UserError(f"{shard}: {key} has no .cls member with its label")
+                label = int(read_slice(shard, members["cls"].offset_data, members["cls"].size))
+                if label < 0:
+                    raise UserError(f"{shard}: {key} has the label {label}; labels count from 0")
+                entries.append((number, image.size, image.offset_data, label))
+            # tarfile takes a file that stops between two members for whole; a whole one ends with a block of zeros.
+            if any(read_slice(shard, max(0, shard.stat().st_size - tarfile.BLOCKSIZE), tarfile.BLOCKSIZE)):
+                raise tarfile.ReadError("it is cut short")
+    except (tarfile.TarError, OSError) as error:
+        raise UserError(
+            f"the shard {shard} cannot be read: {decode.reason_of(error)}; copy or pack it again"
+        ) from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{shard}: a .cls member is no number: {error}") from error
+    return np.array(entries, dtype=ENTRY)
+
+
+def stream(source: Source, split: SplitName) -> StreamedImages:
+    """One split of `open_shards`, in whatever form."""
+    assert source.stream is not None
+    return source.stream(split, ImageSpec(None, LARGEST_OWN_PX, source.in_channels))
+
+
+def find_changed(path: Path) -> Iterator[tuple[str, str]]:
+    """The shards of a packed folder that are not as they were written, and in what way."""
+    if not (path / MANIFEST).exists():
+        return
+    for values in read_manifest(path)["splits"].values():
+        for file, expected in zip(values["filenames"], values["sha256"], strict=True):
+            try:
+                if sha256(path / file) != expected:
+                    yield file, "not the bytes that were written: copy or pack it again"
+            except OSError as error:
+                yield file, decode.reason_of(error)
+
+
+# --- finding the shards ------------------------------------------------------------------------------------------
+
+
+def _tar_files(path: Path) -> Iterator[Path]:
+    for folder in (path, *(path / name for name in _SPLITS)):
+        if folder.is_dir():
+            yield from folder.glob("*.tar")
+
+
+def _by_manifest(path: Path, manifest: dict[str, Any]) -> dict[SplitName, Split]:
+    splits: dict[SplitName, Split] = {}
+    for name, values in manifest["splits"].items():
+        for file, size in zip(values["filenames"], values["bytes"], strict=True):
+            _check_size(path / file, size)
+        try:
+            index = np.load(path / values["index"], allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path / values['index']} cannot be read: {decode.reason_of(error)}; pack again"
+            ) from error
+        if index.dtype != ENTRY or len(index) != values["num_samples"]:
+            raise UserError(f"{path / values['index']} does not fit {path / MANIFEST}: pack again")
+        splits[name] = Split(
+            shards=tuple(path / file for file in values["filenames"]),
+            index=index,
+            sums=Moments.from_json(values["rgb"]),
+            check=zlib.crc32("".join(values["sha256"]).encode()),
+        )
+    return splits
+
+
+def _check_size(shard: Path, expected: int) -> None:
+    try:
+        size = shard.stat().st_size
+    except OSError as error:
+        raise UserError(
+            f"the shard {shard} cannot be read: {decode.reason_of(error)}; copy or pack it again"
+        ) from error
+    if size != expected:
+        short = "is cut short" if size < expected else "was changed"
+        raise UserError(f"the shard {shard} {short}: {size:,} bytes instead of {expected:,}; copy or pack it again")
+
+
+def _by_name(path: Path) -> dict[SplitName, Split]:
+    """Shards that came without our manifest: their splits by their names, their images by their headers."""
+    files: dict[SplitName, list[Path]] = {}
+    for file in sorted(_tar_files(path)):
+        match = _SPLIT_NAME.search(file.relative_to(path).as_posix())
+        if match is None:
+            raise UserError(f"{file} does not say which split it is of: call it train-0000.tar, val-0000.tar or so")
+        files.setdefault(_SPLITS[match[1]], []).append(file)
+    _check_counts(path, files)
+    order: tuple[SplitName, ...] = ("train", "val", "test")
+    return {name: Split(tuple(files[name]), _index(files[name])) for name in order if name in files}
+
+
+def _check_counts(path: Path, files: dict[SplitName, list[Path]]) -> None:
+    """Whether all shards are there, where timm's `_info.json` says which there are."""
+    try:
+        info = json.loads((path / "_info.json").read_text(encoding="utf-8"))
+        expected = {name: values["filenames"] for name, values in info["splits"].items()}
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path / '_info.json'} cannot be read: {decode.reason_of(error)}") from error
+    for name, wanted in expected.items():
+        present = {file.name for file in files.get(_SPLITS.get(name, "train"), [])}
+        missing = sorted({Path(file).name for file in wanted} - present)
+        if present and missing:  # a split may be left out as a whole
+            raise UserError(
+                f"{path} lacks {len(missing)} of {len(wanted)} {name} shards, {missing[0]} first: fetch them, or "
+                "remove _info.json to do without"
+            )
+
+
+def _index(shards: Sequence[Path]) -> Index:
+    """The index of all shards, from the cache if they are as they were."""
+    stats = [(str(shard.resolve()), shard.stat().st_size, shard.stat().st_mtime_ns) for shard in shards]
+    key = hashlib.sha256(f"index {FORMAT} {stats}".encode()).hexdigest()[:40]
+    known = cache.get(key)
+    if known is not None:
+        return known.view(ENTRY)
+    index = np.concatenate([scan(shard, number) for number, shard in enumerate(shards)])
+    if not len(index):
+        raise UserError(f"{shards[0].parent} has no images in its shards {shards[0].name} ...")
+    cache.put(key, index.view(np.uint8))
+    return index
+
+
+def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Members by key, and within by what follows the key's dot, in lower case."""
+    last, members = "", dict[str, tarfile.TarInfo]()
+    for member in tar:
+        if not member.isreg():
+            continue
+        folder, _, base = member.name.rpartition("/")
+        stem, _, kind = base.partition(".")
+        key = f"{folder}/{stem}"
+        if key != last and members:
+            yield last, members
+            members = {}
+        last = key
+        members[kind.lower()] = member
+    if members:
+        yield last, members
+
+
+def _sample_at(file: Any) -> Iterator[tarfile.TarInfo]:
+    """Members from the file's position on, as long as they are of one sample."""
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        key = None
+        for member in tar:
+            stem = member.name.rpartition("/")[2].partition(".")[0]
+            if key not in (None, stem):
+                return
+            key = stem
+            yield member
+
+
+def _class_names(path: Path, splits: dict[SplitName, Split]) -> tuple[str, ...]:
+    count = 1 + max(int(split.index["label"].max()) for split in splits.values())
+    return imagenet.numbered(count, path)
+
+
+# --- reading them ------------------------------------------------------------------------------------------------
+
+
+def _stream(
+    path: Path, found: dict[SplitName, Split], name: SplitName, spec: ImageSpec, own_px: int | None
+) -> StreamedImages:
+    if name not in found:
+        raise UserError(f"{path} has no {name} shards, only {', '.join(found)}")
+    split = found[name]
+    if not len(split.index):
+        raise UserError(f"{path} has no {name} images: add some to what it was packed from, and pack again")
+    return StreamedImages(
+        store=ShardStore(split, path),
+        position_N=torch.arange(len(split.index)),
+        labels_N=torch.from_numpy(split.index["label"].astype(np.int64)),
+        image_px=spec.image_px or own_px or spec.default_px,
+        in_channels=spec.in_channels,
+        moments=split.sums if spec.in_channels == 3 else None,
+    )
+
+
+def read_all(streamed: StreamedImages, spec: ImageSpec) -> Images:
+    """All streamed images in memory, `spec.on_progress` told."""
+    N, px = len(streamed), streamed.image_px
+    pixels_NHWC = torch.from_numpy(allocate((N, px, px, streamed.in_channels)))
+    done = 0
+    for part_NHWC in streamed.parts(_BATCH_IMAGES):
+        pixels_NHWC[done : done + len(part_NHWC)] = part_NHWC
+        done += len(part_NHWC)
+        if spec.on_progress is not None:
+            spec.on_progress(done, N)
+    return Images(pixels_NHWC, streamed.labels_N, streamed.files)

@@ -1,0 +1,1 @@
+"""Augmentation, colour components and pixel statistics."""

@@ -1,0 +1,434 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet.config import Preprocessing, Recipe
+from alexnet.data import Dataset
+from alexnet.data.loading.from_disk import open_loader
+from alexnet.data.loading.plan import seed_for
+from alexnet.data.transforms.color import color_components
+from alexnet.errors import Interrupted, TrainingFailedError
+from alexnet.evaluation.evaluate import evaluate
+from alexnet.evaluation.metrics import Evaluation
+from alexnet.models import ConvNet, has_batch_norm
+from alexnet.run_folder import RunFolder
+from alexnet.runtime import Runtime
+from alexnet.training import checkpoint
+from alexnet.training.control import Clock, Due, StopRequest, stop_signals
+from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
+from alexnet.training.observer import Observer, Progress
+from alexnet.training.optim.build import build_optimizers
+from alexnet.training.optim.ema import WeightAverage
+from alexnet.training.optim.schedule import lr_scale, set_lr
+from alexnet.training.parallel import batch_statistics, replicate, synchronizing
+
+_FEW_STEPS = 500  # a network that made fewer is not yet stuck: few images a class show nothing for a while
+_SHORT_SAVE_S = 1.0  # a checkpoint that takes no longer is written after each epoch
+_SAVING_SHARE = 0.1  # of the time, at most, for longer ones
+
+
+class Trainer:
+    """One run: a network, its data and all the state that changes while it learns.
+
+    Args:
+        recipe: what to do.
+        dataset: its images; the test split is not opened.
+        model: the network, freshly initialised.
+        preprocessing: how pixels become its input.
+        runtime: device, number type, threads, and the processes that train together.
+        folder: where metrics and checkpoints go.
+        observer: told of progress.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        model: ConvNet,
+        preprocessing: Preprocessing,
+        runtime: Runtime,
+        folder: RunFolder,
+        observer: Observer,
+    ) -> None:
+        self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
+        self.world = runtime.world
+        device, dtype = runtime.device, runtime.dtype
+        self.model = model.to(memory_format=torch.channels_last).to(device)
+        self._network: nn.Module = torch.compile(self.model) if recipe.compile else self.model  # type: ignore[assignment]
+        self._replica: nn.Module | None = None
+        self.colors = self.world.from_main(lambda: color_components(dataset.train, recipe.augment))
+        self.train_loader = open_loader(
+            dataset.train,
+            preprocessing,
+            device,
+            dtype,
+            recipe.augment,
+            colors=self.colors,
+            balanced=recipe.balance == "sampling",
+        )
+        self.preprocessing, self.dataset = preprocessing, dataset
+        self.batch_size = min(recipe.batch_size, len(self.train_loader))
+        smallest = 2 * self.world.size if has_batch_norm(self.model) else 1
+        steps = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
+        self.parts = [[self.world.share(*part) for part in step] for step in steps]
+        self.steps = len(self.parts)
+        self.optimizers = build_optimizers(self.model, recipe.optimizer)
+        if recipe.layer_decay < 1 or recipe.freeze != "none":
+            group_by_layer(self.optimizers, self.model, recipe.layer_decay)
+        self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        labels_N, classes = dataset.train.labels_N, len(dataset.class_names)
+        self.class_weights = class_weights(labels_N, classes).to(device) if recipe.balance == "weights" else None
+        seen_N = labels_N if recipe.balance == "none" else torch.unique(labels_N)
+        self.chance_loss = _chance_loss(seen_N, classes, recipe.label_smoothing)
+        self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
+        self._saved_at_s, self._save_s = time.monotonic(), 0.0
+        self.rows: list[dict[str, Any]] = []
+        self.totals = self._no_totals()
+        torch.manual_seed(seed_for(recipe.seed, "dropout", *self._own()))
+
+    def _own(self) -> tuple[int, ...]:
+        """What sets this rank's random numbers apart from those of rank 0."""
+        return () if self.world.is_main else (self.world.rank,)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the last epoch; returns the rows of metrics.jsonl.
+
+        The network ends in eval mode, with the averaged weights where the recipe averages them.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM came; a checkpoint of this very step is on disk.
+            TrainingFailedError: the loss is not finite, or the network is stuck at guessing.
+        """
+        with stop_signals(once=self.world.size == 1) as stop:
+            while self.epoch < self.recipe.epochs:
+                self._train_epoch(stop)
+                self._finish_epoch()
+        if self.average is not None:
+            self.average.swap()
+        self.model.eval()
+        return self.rows
+
+    def _train_epoch(self, stop: StopRequest) -> None:
+        recipe, loader = self.recipe, self.train_loader
+        network = self._prepare()
+        self.stepping = [optimizer for optimizer in self.optimizers if _learns(optimizer)]
+        plan = loader.plan(recipe.seed, self.epoch, self._train_px())
+        val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
+        (images,) = self.world.sum([self.totals["images"]])  # on the CPU: no wait for the device
+        clock = Clock(self.elapsed_s, int(images), recipe.checkpoint_every_s)
+        batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
+        waited_s = loader.wait_s
+
+        while self.step < self.steps:
+            set_lr(self.optimizers, lr_scale(recipe, self.epoch + self.step / self.steps, val_errors))
+            self._at("its own images")
+            for part, (x_NCHW, y_N) in zip(self.parts[self.step], batches, strict=False):
+                is_last = part == self.parts[self.step][-1]
+                target = y_N  # classes [N], or where images are mixed their shares [N, K]
+                if plan.mixing is not None:
+                    x_NCHW, target = plan.mixing(x_NCHW, y_N, len(self.dataset.class_names), *part)
+                with synchronizing(network, now=is_last):
+                    with self.runtime.autocast():
+                        scores_NK = network(x_NCHW).float()
+                        losses = F.cross_entropy(
+                            scores_NK,
+                            target,
+                            self.class_weights,
+                            reduction="sum",
+                            label_smoothing=recipe.label_smoothing,
+                        )
+                    # Images of the last, short batch weigh as others do (as by Gluon's trainer.step(batch_size)).
+                    self._at("the sum of gradients")
+                    self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
+                self._add(losses.detach(), scores_NK.detach(), y_N)
+            self._update_weights()
+            self.step += 1
+
+            due = self._due(clock, stop)
+            if due.report or due.stop.signal:
+                self.elapsed_s = clock.elapsed_s()
+                self._report(clock)
+            if due.checkpoint or due.stop.signal:
+                self.elapsed_s = clock.elapsed_s()
+                self._check_finite()
+                self._save()
+            if due.stop.signal:
+                raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop.signal)
+        self.elapsed_s = clock.elapsed_s()
+        self._images_per_s = self._report(clock)
+        self._data_wait = (loader.wait_s - waited_s) / clock.seconds()
+
+    def _prepare(self) -> nn.Module:
+        """The network, ready to learn what it is to learn in the epoch under way."""
+        self.model.train()
+        if self.recipe.freeze != "none":
+            set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
+            if self.epoch == self.recipe.freeze_epochs:
+                self._replica = None
+        if self._replica is None:  # `or` would ask a compiled network for its length
+            self._replica = replicate(self._network, self.world, self.recipe.accumulate_steps)
+        self._sync_in = 1
+        return self._replica
+
+    def _at(self, what: str) -> None:
+        if self.world.size > 1:
+            self.world.at(f"epoch {self.epoch + 1}, step {self.step + 1}, {what}")
+
+    def _due(self, clock: Clock, stop: StopRequest) -> Due:
+        """What is to be done after this step. Clocks differ, so ranks agree on it, every few steps."""
+        if self.world.size == 1:
+            return Due(clock.report_due(), clock.checkpoint_due(), stop)
+        self._sync_in -= 1
+        if self._sync_in:
+            return Due()
+        self._at("the next step")
+        own = (0, 0, stop.signal, 0)
+        if self.world.is_main:
+            own = (clock.report_due(), clock.checkpoint_due(), stop.signal, clock.steps_until_sync())
+        report, is_checkpoint, signal_number, self._sync_in = self.world.largest(own)
+        return Due(bool(report), bool(is_checkpoint), StopRequest(signal_number))
+
+    def _resume_command(self) -> str:
+        resume = f"alexnet train --resume {self.folder.path}"
+        if self.world.local_size < self.world.size:
+            return f"{resume}, launched as before"
+        return resume if self.world.size == 1 else f"{resume} --processes {self.world.size}"
+
+    def _train_px(self) -> int | None:
+        """Side of the training images of the epoch under way; None: the network's."""
+        sides, epochs = self.recipe.train_px, self.recipe.epochs
+        return sides[self.epoch * len(sides) // epochs] if sides else None
+
+    def _is_frozen(self) -> bool:
+        """Whether the layers that the recipe freezes are so in the epoch under way."""
+        opens = self.recipe.freeze_epochs
+        return opens is None or self.epoch < opens
+
+    def _update_weights(self) -> None:
+        for optimizer in self.stepping:
+            self.scaler.unscale_(optimizer)
+        if self.recipe.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.grad_clip_norm)
+        for optimizer in self.stepping:
+            self.scaler.step(optimizer)
+            optimizer.zero_grad()
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.epoch * self.steps + self.step + 1)
+
+    def _finish_epoch(self) -> None:
+        """Check the loss, look at the validation images, write the epoch's row and a checkpoint."""
+        started = time.monotonic()
+        loss = self._check_finite()
+        _, correct, images = self._sums()
+        self._share_statistics()
+        val = self._validate()
+        self.elapsed_s += time.monotonic() - started
+        row = {
+            "epoch": self.epoch + 1,
+            "train_loss": loss,
+            "train_top1": correct / images,
+            "val_loss": val.loss if val else None,
+            "val_top1": val.top1 if val else None,
+            "images_per_s": round(self._images_per_s, 1),
+            "data_wait": round(self._data_wait, 4),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "lr": self._lr(),
+        }
+        self.rows.append(row)
+        self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
+        if self.world.is_main:
+            self.folder.append_metrics(row)
+        if self.epoch == self.recipe.epochs or self._should_checkpoint():
+            self._save()
+        self.observer.on_epoch(row)
+        self._check_learning()
+
+    def _validate(self) -> Evaluation | None:
+        val_images, names = self.dataset.val, self.dataset.class_names
+        if val_images is None:
+            return None
+        if self.average is not None:
+            self.average.swap()
+        val = evaluate(self.model, val_images, names, self.preprocessing, self.runtime)
+        if self.average is not None:
+            self.average.swap()
+        return val
+
+    # --- sums of an epoch -------------------------------------------------------------------------------------
+
+    def _no_totals(self) -> dict[str, Tensor]:
+        device = self.runtime.device
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        return {
+            "loss": torch.zeros((), dtype=exact, device=device),
+            "correct": torch.zeros((), dtype=torch.int64, device=device),
+            "images": torch.zeros((), dtype=torch.int64),
+        }
+
+    def _add(self, losses: Tensor, scores_NK: Tensor, y_N: Tensor) -> None:
+        self.totals["loss"] += losses
+        self.totals["correct"] += (scores_NK.argmax(1) == y_N).sum()
+        self.totals["images"] += len(y_N)
+
+    def _sums(self) -> tuple[float, int, int]:
+        """Loss, images named rightly, and images of the epoch so far, over all ranks."""
+        loss, correct, images = self.world.sum(list(self.totals.values()))
+        return float(loss), int(correct), int(images)
+
+    def _report(self, clock: Clock) -> float:
+        """Tell the observer how things stand; returns images per second."""
+        loss, _, images = self._sums()
+        images_per_s = clock.images_per_s(images)
+        self.observer.on_progress(
+            Progress(
+                epoch=self.epoch,
+                epochs=self.recipe.epochs,
+                step=self.step,
+                steps=self.steps,
+                loss=loss / images,
+                images_per_s=images_per_s,
+                lr=self._lr(),
+            )
+        )
+        return images_per_s
+
+    def _lr(self) -> float:
+        """The rate of the last step; muon's, where two optimisers share the work."""
+        return float(self.optimizers[0].param_groups[0]["lr"])
+
+    def _check_finite(self) -> float:
+        total, _, images = self._sums()
+        loss = total / images
+        if not math.isfinite(loss):
+            lr = self.recipe.optimizer.lr
+            raise TrainingFailedError(
+                f"the loss became {loss} in epoch {self.epoch + 1}: lower --optimizer.lr (now {lr:g}, "
+                f"try {lr / 10:g}) or set --grad-clip-norm 1"
+            )
+        return loss
+
+    def _check_learning(self) -> None:
+        patience = self.recipe.stop_at_chance_epochs
+        last = [row["train_loss"] for row in self.rows[-patience:]]
+        if self.epoch * self.steps < _FEW_STEPS:
+            return
+        if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
+            config = self.recipe.optimizer
+            raise TrainingFailedError(
+                f"after {self.epoch} epochs the loss is {last[-1]:.4f}, that of guessing ({self.chance_loss:.4f}): "
+                f"try another --optimizer.lr (now {config.lr:g}), --model.init kaiming or --model.activation relu, "
+                "or --stop-at-chance-epochs 0 to go on regardless"
+            )
+
+    # --- checkpoints ------------------------------------------------------------------------------------------
+
+    def _should_checkpoint(self) -> bool:
+        """Whether a checkpoint is due after an epoch: of large networks on few images, not after each."""
+        since_s = time.monotonic() - self._saved_at_s
+        pays = self._save_s < _SHORT_SAVE_S or self._save_s < _SAVING_SHARE * since_s
+        return self.world.from_main(lambda: pays)
+
+    def _save(self) -> None:
+        """Write a checkpoint; all ranks must come here, and rank 0 writes for all."""
+        started_s = time.monotonic()
+        self._write_checkpoint()
+        self._saved_at_s = time.monotonic()
+        self._save_s = self._saved_at_s - started_s
+
+    def _write_checkpoint(self) -> None:
+        self._at("a checkpoint")
+        self._share_statistics()
+        totals = dict(zip(self.totals, self.world.sum(list(self.totals.values())), strict=True))
+        own: tuple[Tensor, Tensor | None] = (torch.get_rng_state(), checkpoint.device_rng(self.runtime.device))
+        _, *others = self.world.gather(own)
+        if not self.world.is_main:
+            return
+        checkpoint.save(
+            self.folder.checkpoint,
+            checkpoint.TrainingState(
+                epoch=self.epoch,
+                step=self.step,
+                elapsed_s=self.elapsed_s,
+                totals=totals,
+                rows=self.rows,
+                model=self.model.state_dict(),
+                optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
+                average=self.average.average if self.average else None,
+                scaler=self.scaler.state_dict(),
+                rng_cpu=own[0],
+                rng_device=own[1],
+                rng_others=[list(other) for other in others],
+            ),
+        )
+
+    def _share_statistics(self) -> None:
+        """Let all ranks have the same running statistics of batch norm: the means over what each has seen."""
+        if self.world.size > 1:
+            average = None if self.average is None else self.average.average
+            moving = [] if average is None else batch_statistics(self.model, average)
+            self.world.mean_(batch_statistics(self.model) + moving)
+
+    def restore(self, state: checkpoint.TrainingState) -> None:
+        """Continue from `state` as if the run had never stopped; with other ranks than then, dropout draws anew."""
+        self.epoch, self.step, self.elapsed_s, self.rows = state.epoch, state.step, state.elapsed_s, state.rows
+        self.totals = self._no_totals()
+        if self.world.is_main:  # they are summed over the ranks
+            self.totals = {name: state.totals[name].to(zero.device) for name, zero in self.totals.items()}
+        self.model.load_state_dict(state.model)
+        for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
+            optimizer.load_state_dict(values)
+        if self.average is not None and state.average is not None:
+            self.average.load(state.average)
+        self.scaler.load_state_dict(state.scaler)
+        if self.world.is_main:
+            self.folder.write_metrics(self.rows)
+        self._restore_rng([[state.rng_cpu, state.rng_device], *state.rng_others])
+
+    def _restore_rng(self, states: list[list[Tensor | None]]) -> None:
+        if len(states) != self.world.size:
+            torch.manual_seed(seed_for(self.recipe.seed, "dropout", self.epoch, self.step, self.world.rank))
+            return
+        of_cpu, of_device = states[self.world.rank]
+        assert of_cpu is not None
+        torch.set_rng_state(of_cpu)
+        checkpoint.set_device_rng(self.runtime.device, of_device)
+
+
+def _learns(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether any of its parameters is open to learning."""
+    return any(p.requires_grad for group in optimizer.param_groups for p in group["params"])
+
+
+def _parts(n_images: int, batch_size: int, accumulate_steps: int, smallest: int) -> list[list[tuple[int, int]]]:
+    """First and last image (exclusive) of each part of each step of an epoch.
+
+    A last batch or part of fewer than `smallest` images joins the one before: batch norm needs two.
+    """
+    part_size = math.ceil(batch_size / accumulate_steps)
+    steps = _cut(0, n_images, batch_size, smallest)
+    return [_cut(start, stop, part_size, smallest) for start, stop in steps]
+
+
+def _cut(start: int, stop: int, size: int, smallest: int) -> list[tuple[int, int]]:
+    """`start` to `stop` in pieces of `size`, the last one shorter, or longer by fewer than `smallest`."""
+    starts = list(range(start, stop, size))
+    if len(starts) > 1 and stop - starts[-1] < smallest:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], stop], strict=True))
+
+
+def _chance_loss(labels_N: Tensor, num_classes: int, label_smoothing: float) -> float:
+    """Cross-entropy of always answering with the classes' shares."""
+    shares = torch.bincount(labels_N, minlength=num_classes).double() / len(labels_N)
+    target = (1 - label_smoothing) * shares + label_smoothing / num_classes
+    return float(torch.special.entr(target).sum())
