@@ -38,6 +38,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _T = TypeVar("_T")
 
+_RENAMED = {("Recipe", "init"): "pretrained"}
+"""Fields that files of earlier versions hold under other names."""
+
 HANG_TIMEOUT_S = 300.0
 """Of processes that train together: seconds without a step after which the one that is waited for is named."""
 
@@ -300,11 +303,11 @@ class Recipe:
     """Compile the network (torch.compile): takes a minute first; for GPUs, as CPUs are slower with it."""
     threads: int | None = None
     """Threads of each process on the CPU; None: as many as it may run on, those of one host sharing its CPUs."""
-    init: str | None = None
+    pretrained: str | None = None
     """Trained weights to begin with: torchvision:IMAGENET1K_V1 (for alexnet_owt), a run folder or a file of weights;
     the last layer begins anew where the classes are others. None: fresh weights, see model.init."""
     freeze: Freeze = "none"
-    """Layers that keep the weights of init: none, the convolutions (features), or all but the last (body)."""
+    """Layers that keep the weights of pretrained: none, the convolutions (features), or all but the last (body)."""
     freeze_epochs: int | None = None
     """Epochs after which the frozen layers learn too; None: never."""
     layer_decay: float = 1.0
@@ -359,18 +362,18 @@ class Recipe:
             "the plateau schedule watches the validation error: set val_fraction above 0",
         )
         _require(0 < self.layer_decay <= 1, f"layer_decay must lie in (0, 1], not {self.layer_decay}")
-        self._check_init()
+        self._check_pretrained()
         warmup_epochs = self.schedule.warmup_epochs
         _require(
             warmup_epochs is None or warmup_epochs <= self.epochs,
             f"schedule.warmup_epochs ({warmup_epochs}) is longer than the run of {self.epochs} epochs",
         )
 
-    def _check_init(self) -> None:
+    def _check_pretrained(self) -> None:
         """What goes with trained first weights, and what does not."""
         _require(
-            self.freeze == "none" or self.init is not None,
-            f"freeze {self.freeze} keeps the first weights, which would be random: name trained ones with init",
+            self.freeze == "none" or self.pretrained is not None,
+            f"freeze {self.freeze} keeps the first weights, which would be random: name trained ones with pretrained",
         )
         _require(
             self.freeze_epochs is None or self.freeze != "none",
@@ -380,16 +383,19 @@ class Recipe:
             self.freeze_epochs is None or 1 <= self.freeze_epochs < self.epochs,
             f"freeze_epochs must lie in 1..{self.epochs - 1}, less than epochs; None: frozen to the end",
         )
-        if self.init is not None:
+        if self.pretrained is not None:
             _require(
                 self.augment.normalize,
-                "pixels are scaled as the weights of init are used to: leave augment.normalize on",
+                "pixels are scaled as the pretrained weights are used to: leave augment.normalize on",
             )
             _require(
                 not self.augment.raw_pixels,
-                "pixels are scaled as the weights of init are used to: leave augment.raw_pixels off",
+                "pixels are scaled as the pretrained weights are used to: leave augment.raw_pixels off",
             )
-            _require(not self.model.whiten, "model.whiten would replace the first layer of init: drop one of the two")
+            _require(
+                not self.model.whiten,
+                "model.whiten would replace the first layer of the pretrained weights: drop one of the two",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -449,6 +455,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def from_dict(kind: type[_T], values: dict[str, Any]) -> _T:
     """Build the dataclass `kind` from `values` as `to_dict` made them; unknown keys raise `UserError`."""
+    values = {_RENAMED.get((kind.__name__, name), name): value for name, value in values.items()}
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)}; it was written by another version")

@@ -205,14 +205,16 @@ def lenet_cifar10() -> Recipe:
 def finetune() -> Recipe:
     """A trained network on a folder of photographs: few of them are enough, as its layers know images already.
 
-    alexnet train finetune --data FOLDER --model.name alexnet_owt --init torchvision:IMAGENET1K_V1 --freeze features
+    alexnet train finetune --data FOLDER --model.name alexnet_owt --freeze features
+        --pretrained torchvision:IMAGENET1K_V1
 
-    The last layers learn fastest. --init also takes a run folder or a file of weights, of the network --model.name.
+    The last layers learn fastest. --pretrained also takes a run folder or a file of weights of the network
+    --model.name.
     """
     return Recipe(
         name="finetune",
         data="photos",
-        init="torchvision:IMAGENET1K_V1",
+        pretrained="torchvision:IMAGENET1K_V1",
         layer_decay=0.7,
         model=ModelConfig(name="alexnet_owt"),
         augment=AugmentConfig(flip="random"),

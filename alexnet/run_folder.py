@@ -137,7 +137,10 @@ def begun_by(launch: str | None, out: str | os.PathLike[str] | None, recipe: Rec
             known, values = folder.read_recipe()
         except UserError:
             continue
-        if values.get("launch") == launch and replace(known, data=recipe.data, init=recipe.init) == recipe:
+        if (
+            values.get("launch") == launch
+            and replace(known, data=recipe.data, pretrained=recipe.pretrained) == recipe
+        ):
             return folder
     return None
 

@@ -150,7 +150,7 @@ def run(job: Job, given: argparse.Namespace) -> Path:
         place = given.work / f"images-{job.per_class}-{recipe.seed}"
         data = str(draw_images(given.data, job.per_class, recipe.seed, place))
     if job.needs is not None:
-        recipe = replace(recipe, init=str(given.work / job.needs))
+        recipe = replace(recipe, pretrained=str(given.work / job.needs))
     if given.held_out and job.part != "cifar10":
         recipe = replace(recipe, val_fraction=0.2, open_test=False)
     if given.epochs is not None:

@@ -27,7 +27,7 @@ from alexnet.training import checkpoint
 from alexnet.training.finish import finish
 from alexnet.training.observer import Observer
 from alexnet.training.trainer import Trainer
-from alexnet.weights import InitialWeights
+from alexnet.weights import PretrainedWeights
 
 FileName = str | os.PathLike[str]
 _MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")
@@ -84,16 +84,20 @@ def train(
         runtime = runtimes.start(recipe.device, recipe.precision, recipe.threads, world)
         recipe = replace(recipe, data=_absolute(data or recipe.data))
         with world.first_on_host():
-            recipe = recipe if recipe.init is None else replace(recipe, init=weights.find_initial(recipe.init))
-        initial = _read_initial(recipe)
-        dataset = _load(recipe, initial, root, watching, stream, world)
-        model, card = _build(recipe, dataset, initial, world)
+            recipe = (
+                recipe
+                if recipe.pretrained is None
+                else replace(recipe, pretrained=weights.find_pretrained(recipe.pretrained))
+            )
+        pretrained = _read_pretrained(recipe)
+        dataset = _load(recipe, pretrained, root, watching, stream, world)
+        model, card = _build(recipe, dataset, pretrained, world)
         folder = world.from_main(lambda: new_run(out, recipe, overwrite=overwrite))
         trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
         fingerprint = _fingerprint(dataset, world)
         if world.is_main:
             described = _describe(recipe, dataset, card, root, runtimes.environment(runtime), fingerprint)
-            write_recipe(folder, described | _describe_rest(trainer, initial))
+            write_recipe(folder, described | _describe_rest(trainer, pretrained))
             folder.write_metrics([])
         return _run(trainer, dataset, model, card)
 
@@ -126,16 +130,16 @@ def _resume(folder: RunFolder, world: World, watching: Observer) -> Path:
         return folder.path
     runtime = _runtime_of(recipe, values["environment"], world)
     streamed = values["data"]["origin"].get("streamed", False)
-    initial = _read_initial(recipe)
-    if initial is not None and initial.sha256 != values["init"]["sha256"]:
-        raise UserError(f"{initial.file} is not the file {folder.path} began with: put that back, or start anew")
-    dataset = _load(recipe, initial, values["data"]["root"], watching, "always" if streamed else "never", world)
+    pretrained = _read_pretrained(recipe)
+    if pretrained is not None and pretrained.sha256 != (values.get("pretrained") or values["init"])["sha256"]:
+        raise UserError(f"{pretrained.file} is not the file {folder.path} began with: put that back, or start anew")
+    dataset = _load(recipe, pretrained, values["data"]["root"], watching, "always" if streamed else "never", world)
     if _fingerprint(dataset, world) != values["data"]["fingerprint"]:
         raise UserError(
             f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
             "or start a new run"
         )
-    model, card = _build(recipe, dataset, initial, world)
+    model, card = _build(recipe, dataset, pretrained, world)
     trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
     state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.checkpoint.is_file() else None)
     if state is not None:
@@ -185,13 +189,13 @@ def _absolute(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
-def _read_initial(recipe: Recipe) -> InitialWeights | None:
-    return None if recipe.init is None else weights.read_initial(recipe.init, recipe.model.name)
+def _read_pretrained(recipe: Recipe) -> PretrainedWeights | None:
+    return None if recipe.pretrained is None else weights.read_pretrained(recipe.pretrained, recipe.model.name)
 
 
 def _load(
     recipe: Recipe,
-    initial: InitialWeights | None,
+    pretrained: PretrainedWeights | None,
     root: FileName | None,
     observer: Observer,
     stream: Streaming,
@@ -199,8 +203,8 @@ def _load(
 ) -> Dataset:
     """The images; on each host one rank decodes them first, and the others then find them in the cache."""
     image_px, resize_px, in_channels = recipe.image_px, recipe.resize_px, None
-    if initial is not None:  # images as the trained layers know them, unless the recipe says otherwise
-        known = initial.card.preprocessing
+    if pretrained is not None:  # images as the trained layers know them, unless the recipe says otherwise
+        known = pretrained.card.preprocessing
         in_channels = known.in_channels
         resize_px = resize_px or (known.resize_px if image_px is None else None)
         image_px = image_px or known.image_px
@@ -226,12 +230,12 @@ def _load(
 
 
 def _build(
-    recipe: Recipe, dataset: Dataset, initial: InitialWeights | None, world: World
+    recipe: Recipe, dataset: Dataset, pretrained: PretrainedWeights | None, world: World
 ) -> tuple[models.ConvNet, ModelCard]:
     """The network with its first weights, and the card that will travel with them."""
     chosen = {name: getattr(recipe.model, name) for name in _MODEL_OPTIONS}
     options = {
-        **({} if initial is None else initial.card.options),
+        **({} if pretrained is None else pretrained.card.options),
         "num_classes": len(dataset.class_names),
         "in_channels": dataset.in_channels,
         "image_px": dataset.image_px,
@@ -241,9 +245,9 @@ def _build(
     _check_fit(recipe, dataset, model)
     _check_shares(recipe, dataset, model, world)
     models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
-    if initial is not None:
-        initial.fill(model, dataset.class_names)
-        mean, std = initial.card.preprocessing.mean, initial.card.preprocessing.std
+    if pretrained is not None:
+        pretrained.fill(model, dataset.class_names)
+        mean, std = pretrained.card.preprocessing.mean, pretrained.card.preprocessing.std
     elif recipe.augment.normalize:
         mean, std = world.from_main(lambda: channel_statistics(dataset.train))
         std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
@@ -308,14 +312,14 @@ def _sample(images: AnyImages, preprocessing: Preprocessing, seed: int) -> Tenso
     return normalize(next(some.parts(len(some))))
 
 
-def _describe_rest(trainer: Trainer, initial: InitialWeights | None) -> dict[str, Any]:
+def _describe_rest(trainer: Trainer, pretrained: PretrainedWeights | None) -> dict[str, Any]:
     """What recipe.json says beside `_describe`, of runs that torchrun starts, begin trained, or shift colours."""
     found: dict[str, Any] = {}
     if trainer.world.launch is not None:
         found["launch"] = trainer.world.launch
-    if initial is not None:
-        keeps_head = initial.fits_head(trainer.dataset.class_names)
-        found["init"] = {**initial.to_json(), "last_layer": "kept" if keeps_head else "new"}
+    if pretrained is not None:
+        keeps_head = pretrained.fits_head(trainer.dataset.class_names)
+        found["pretrained"] = {**pretrained.to_json(), "last_layer": "kept" if keeps_head else "new"}
     if trainer.colors is not None:
         found["colors"] = trainer.colors.to_json()
     return found

@@ -1,16 +1,16 @@
 """Weights on disk: the native `.safetensors` files, and what other frameworks wrote."""
 
 from alexnet.weights.convert import convert, read_class_names
-from alexnet.weights.initial import InitialWeights, find_initial, read_initial
 from alexnet.weights.native import load, read_card, save
+from alexnet.weights.pretrained import PretrainedWeights, find_pretrained, read_pretrained
 
 __all__ = [
-    "InitialWeights",
+    "PretrainedWeights",
     "convert",
-    "find_initial",
+    "find_pretrained",
     "load",
     "read_card",
     "read_class_names",
-    "read_initial",
+    "read_pretrained",
     "save",
 ]

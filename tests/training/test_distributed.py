@@ -214,7 +214,7 @@ def test_streamed_images(children: Any, tmp_path: Path) -> None:
 def test_layers_that_learn_later(children: Any, tmp_path: Path) -> None:
     """Gradients of layers that were frozen are summed from the epoch on in which they begin to learn."""
     first = train_together(children, 1, recipe(epochs=1), tmp_path / "first")
-    ours = recipe(init=str(first), freeze="features", freeze_epochs=1, layer_decay=0.5, accumulate_steps=2)
+    ours = recipe(pretrained=str(first), freeze="features", freeze_epochs=1, layer_decay=0.5, accumulate_steps=2)
     runs = [train_together(children, size, ours, tmp_path / str(size)) for size in (1, 2)]
     assert_alike(runs[1], runs[0])
 

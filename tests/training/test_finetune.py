@@ -46,7 +46,7 @@ def recipe(init: Path | str | None, **changes: Any) -> Recipe:
         precision="fp32",
         threads=1,
         open_test=False,
-        init=None if init is None else str(init),
+        pretrained=None if init is None else str(init),
         model=ModelConfig(name="lenet"),
         augment=AugmentConfig(),
         optimizer=OptimizerConfig(lr=0.05),
@@ -73,9 +73,9 @@ def test_frozen_layers_keep_the_weights_to_the_bit(small_data: Data, tmp_path: P
         open_to_learning = name.startswith("classifier") and freeze == "features"
         assert moved == open_to_learning, name
     values = json.loads((run / "recipe.json").read_text())
-    assert values["init"] == {
+    assert values["pretrained"] == {
         "file": str(before),
-        "sha256": weights.initial.sha256_of(before),
+        "sha256": weights.pretrained.sha256_of(before),
         "last_layer": "new",
     }
 
@@ -114,7 +114,7 @@ def test_pixels_are_scaled_as_the_weights_know_them(small_data: Data, tmp_path: 
     ("class_names", "keeps"), [(CLASSES, True), (("dark", "light", "plain"), False), (("a", "b"), False)]
 )
 def test_the_last_layer_is_kept_for_the_same_classes_alone(tmp_path: Path, class_names, keeps) -> None:
-    initial = weights.read_initial(str(trained(tmp_path / "known.safetensors", class_names)), "lenet")
+    initial = weights.read_pretrained(str(trained(tmp_path / "known.safetensors", class_names)), "lenet")
     model = models.lenet(num_classes=3, in_channels=1, image_px=16)
     head = model.classifier[-1].weight.clone()
     assert initial.fill(model, CLASSES) == keeps
@@ -126,7 +126,7 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone(tmp_path: Path, class
 
 def test_weights_without_names_keep_the_last_layer_for_as_many_classes(tmp_path: Path) -> None:
     torch.save(models.tiny_alexnet(num_classes=3).state_dict(), tmp_path / "net.pth")
-    initial = weights.read_initial(str(tmp_path / "net.pth"), "tiny_alexnet")
+    initial = weights.read_pretrained(str(tmp_path / "net.pth"), "tiny_alexnet")
     assert initial.fits_head(CLASSES)
     assert not initial.fits_head(("a", "b"))
 
@@ -166,7 +166,7 @@ def test_shifts_of_colour_are_stored_with_the_run(small_data: Data, tmp_path: Pa
     x_NC = data.train.pixels_NHWC.reshape(-1, 3).double() / 255
     values = torch.linalg.eigvalsh(torch.cov(x_NC.T, correction=0)).flip(0)
     assert colors["eigenvalues"] == pytest.approx(values.tolist(), rel=1e-9)
-    assert "init" not in json.loads((run / "recipe.json").read_text())
+    assert "pretrained" not in json.loads((run / "recipe.json").read_text())
 
 
 def test_a_larger_side_is_cut_in_training_and_evaluation(small_data: Data, tmp_path: Path) -> None:
@@ -252,13 +252,16 @@ def test_weighted_loss_is_that_of_a_plain_loop(small_data: Data, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "nowhere.safetensors"}, r"nowhere\.safetensors"),
+        ({"pretrained": "nowhere.safetensors"}, r"nowhere\.safetensors"),
         (
             {"model": ModelConfig(name="tiny_alexnet")},
             "holds the weights of lenet, not of tiny_alexnet: set --model.na",
         ),
-        ({"init": "torchvision:IMAGENET1K_V9"}, "publishes no AlexNet weights called 'IMAGENET1K_V9': name torchvis"),
-        ({"init": "torchvision:IMAGENET1K_V1"}, "are weights of alexnet_owt: set --model.name alexnet_owt"),
+        (
+            {"pretrained": "torchvision:IMAGENET1K_V9"},
+            "publishes no AlexNet weights called 'IMAGENET1K_V9': name torchvis",
+        ),
+        ({"pretrained": "torchvision:IMAGENET1K_V1"}, "are weights of alexnet_owt: set --model.name alexnet_owt"),
     ],
 )
 def test_weights_that_do_not_fit_leave_no_run_behind(small_data: Data, tmp_path: Path, changes, message) -> None:

@@ -41,7 +41,7 @@ _PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class InitialWeights:
+class PretrainedWeights:
     """A trained network to begin with."""
 
     model: ConvNet
@@ -88,12 +88,12 @@ class InitialWeights:
         return {"file": str(self.file), "sha256": self.sha256}
 
 
-def find_initial(source: str) -> str:
+def find_pretrained(source: str) -> str:
     """`source` such that it means the same from any folder: a file's full path, a published name as it is."""
     return source if source.startswith(_TORCHVISION) else str(Path(source).expanduser().resolve())
 
 
-def read_initial(source: str, model_name: str) -> InitialWeights:
+def read_pretrained(source: str, model_name: str) -> PretrainedWeights:
     """The weights `source` for the network `model_name`.
 
     Args:
@@ -113,10 +113,10 @@ def read_initial(source: str, model_name: str) -> InitialWeights:
         known = card.model in models.names()
         how = f"set --model.name {card.model}" if known else "name the weights of a network"
         raise UserError(f"{path} holds the weights of {card.model}, not of {model_name}: {how}")
-    return InitialWeights(model, card, path, sha256_of(path), has_names=is_ours)
+    return PretrainedWeights(model, card, path, sha256_of(path), has_names=is_ours)
 
 
-def _read_published(source: str, model_name: str) -> InitialWeights:
+def _read_published(source: str, model_name: str) -> PretrainedWeights:
     name = source.removeprefix(_TORCHVISION)
     if name not in _PUBLISHED:
         known = ", ".join(_TORCHVISION + each for each in _PUBLISHED)
@@ -131,7 +131,7 @@ def _read_published(source: str, model_name: str) -> InitialWeights:
     if not digest.startswith(published.sha256_begins):
         raise UserError(f"{path} is not what {published.url} holds (its SHA-256 begins otherwise): remove the file")
     model, card = convert(path, model_name, None, resize_px=published.resize_px)
-    return InitialWeights(model, card, path, digest, has_names=False)
+    return PretrainedWeights(model, card, path, digest, has_names=False)
 
 
 def _download(published: _Published, path: Path) -> None:
@@ -144,7 +144,7 @@ def _download(published: _Published, path: Path) -> None:
         reason = getattr(error, "reason", None) or error
         raise UserError(
             f"{published.url} cannot be downloaded ({reason}), and there is no {path}: put the file there, or name "
-            "your own copy with --init FILE"
+            "your own copy with --pretrained FILE"
         ) from error
 
 

@@ -13,7 +13,7 @@ import torchvision
 
 from alexnet import weights
 from alexnet.errors import UserError
-from alexnet.weights import initial
+from alexnet.weights import pretrained
 
 NAME = "torchvision:IMAGENET1K_V1"
 
@@ -35,8 +35,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, url: str, sha256: str) -> None:
-    entry = initial._Published("alexnet_owt", url, sha256, 256)
-    monkeypatch.setitem(initial._PUBLISHED, "IMAGENET1K_V1", entry)
+    entry = pretrained._Published("alexnet_owt", url, sha256, 256)
+    monkeypatch.setitem(pretrained._PUBLISHED, "IMAGENET1K_V1", entry)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def server(published: Path) -> Iterator[str]:
 
 def test_the_entry_is_torchvisions_own() -> None:
     theirs = torchvision.models.AlexNet_Weights.IMAGENET1K_V1
-    ours = initial._PUBLISHED["IMAGENET1K_V1"]
+    ours = pretrained._PUBLISHED["IMAGENET1K_V1"]
     assert ours.url == theirs.url
     assert ours.url.endswith(f"-{ours.sha256_begins}.pth")
     transforms = theirs.transforms()
@@ -69,17 +69,17 @@ def test_offline_the_url_and_the_file_are_named(hub: Path, monkeypatch: pytest.M
     url = "http://127.0.0.1:9/alexnet-owt-7be5be79.pth"  # nothing listens at the discard port
     publish(monkeypatch, url, "7be5be79")
     with pytest.raises(UserError) as caught:
-        weights.read_initial(NAME, "alexnet_owt")
+        weights.read_pretrained(NAME, "alexnet_owt")
     message = str(caught.value)
     assert message.startswith(f"{url} cannot be downloaded (")
-    assert f"there is no {hub}: put the file there, or name your own copy with --init FILE" in message
+    assert f"there is no {hub}: put the file there, or name your own copy with --pretrained FILE" in message
     assert not list(hub.parent.iterdir())
 
 
 def test_downloaded_once(hub: Path, published: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = initial.sha256_of(published)
+    digest = pretrained.sha256_of(published)
     publish(monkeypatch, f"{server}/{published.name}", digest[:8])
-    found = weights.read_initial(NAME, "alexnet_owt")
+    found = weights.read_pretrained(NAME, "alexnet_owt")
     assert found.file == hub
     assert found.sha256 == digest
     assert hub.read_bytes() == published.read_bytes()
@@ -91,7 +91,7 @@ def test_downloaded_once(hub: Path, published: Path, server: str, monkeypatch: p
     with torch.no_grad():
         torch.testing.assert_close(found.model.eval()(x_NCHW), theirs.eval()(x_NCHW), rtol=1e-4, atol=1e-5)
     publish(monkeypatch, "http://127.0.0.1:9/alexnet-owt-7be5be79.pth", digest[:8])
-    assert weights.read_initial(NAME, "alexnet_owt").sha256 == digest  # from the cache
+    assert weights.read_pretrained(NAME, "alexnet_owt").sha256 == digest  # from the cache
 
 
 def test_a_file_of_another_check_sum_is_not_taken(
@@ -99,14 +99,14 @@ def test_a_file_of_another_check_sum_is_not_taken(
 ) -> None:
     publish(monkeypatch, f"{server}/{published.name}", "00000000")
     with pytest.raises(UserError, match="cannot be downloaded"):
-        weights.read_initial(NAME, "alexnet_owt")
+        weights.read_pretrained(NAME, "alexnet_owt")
     assert not list(hub.parent.iterdir())
     hub.write_bytes(published.read_bytes())
     with pytest.raises(UserError, match=r"alexnet-owt-7be5be79\.pth is not what .* holds .*: remove the file"):
-        weights.read_initial(NAME, "alexnet_owt")
+        weights.read_pretrained(NAME, "alexnet_owt")
 
 
 def test_a_source_means_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert weights.find_initial("net.pth") == str(tmp_path / "net.pth")
-    assert weights.find_initial(NAME) == NAME
+    assert weights.find_pretrained("net.pth") == str(tmp_path / "net.pth")
+    assert weights.find_pretrained(NAME) == NAME
