@@ -151,7 +151,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "colours shifted": {"augment": AugmentConfig(pca_color=0.1, pca_color_of="imagenet")},
     "images mixed": {"augment": AugmentConfig(mixup=0.25, cutmix=0.75)},
     "trained weights": {
-        "init": "some run/model.safetensors",
+        "pretrained": "some run/model.safetensors",
         "freeze": "body",
         "freeze_epochs": 2,
         "epochs": 4,
