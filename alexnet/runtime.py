@@ -6,10 +6,8 @@ import contextlib
 import ctypes
 import os
 import platform
-import subprocess
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -17,6 +15,7 @@ from alexnet._version import __version__
 from alexnet.config import Precision
 from alexnet.distributed import World, own_share
 from alexnet.errors import UserError
+from alexnet.system import commit, cpu_name, usable_cores
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3), from glibc's malloc.h
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -61,7 +60,7 @@ def start(
     """
     world = world or World()
     chosen = _device(device) if world.size == 1 else _device_of_many(device, world)
-    count = threads or own_share(_usable_cpus())
+    count = threads or own_share(usable_cores())
     torch.set_num_threads(count)
     if chosen.type == "cpu":
         _keep_freed_memory()
@@ -94,12 +93,6 @@ def _keep_fp32_whole() -> None:
         # There is a newer switch, but torch.compile still asks for the older one, and refuses a mixture.
         warnings.simplefilter("ignore", UserWarning)
         torch.backends.cudnn.allow_tf32 = False
-
-
-def _usable_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _device(name: str) -> torch.device:
@@ -187,45 +180,16 @@ def environment(runtime: Runtime) -> dict[str, object]:
     cuda = runtime.device.type == "cuda"
     return {
         "alexnet": __version__,
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
-        "cpus": _usable_cpus(),
+        "cpus": usable_cores(),
         "gpu": torch.cuda.get_device_name(runtime.device) if cuda else None,
         "device": str(runtime.device),
         "precision": runtime.precision,
         "threads": runtime.threads,
         "processes": runtime.world.size,
     }
-
-
-def _commit() -> str | None:
-    """Commit of the checkout this package runs from, marked where files differ from it; None outside one."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        if not git("ls-files", "runtime.py"):  # another project's checkout, with this package inside
-            return None
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def cpu_name() -> str:
-    """The CPU's model, as the system names it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -1,11 +1,23 @@
-"""How much memory there is, and how much is free to use."""
+"""Facts of the machine: cores, memory, the CPU's name, and the commit that runs on it.
+
+This module imports neither torch nor numpy.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """CPU cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def total_bytes() -> int | None:
@@ -39,4 +51,33 @@ def _container_bytes() -> int | None:
         used = next(int(line.split()[1]) for line in lines if line.startswith("anon "))  # the file cache can go
         return max(0, limit - used)
     except (OSError, StopIteration, ValueError):
+        return None
+
+
+def cpu_name() -> str:
+    """The CPU's model, as the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package runs from, marked where files differ from it; None outside one."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if not git("ls-files", "system.py"):  # another project's checkout, with this package inside
+            return None
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.SubprocessError):
         return None

@@ -23,10 +23,11 @@ from bench_environments import NotInstallable, python_for, read_head
 from bench_images import first_images, random_folder, write_arrays
 from bench_table import with_earlier
 
-from alexnet.bench import TASKS, Contender, Setting, TaskName, own_contenders, run, summarize, usable_cores
+from alexnet.bench import TASKS, Contender, Setting, TaskName, own_contenders, run, summarize
 from alexnet.cli import show
 from alexnet.errors import UserError
 from alexnet.files import write_json
+from alexnet.system import usable_cores
 
 HERE = Path(__file__).parent
 WORK = HERE.parent / ".bench"

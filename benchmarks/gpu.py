@@ -19,11 +19,12 @@ import torch
 
 from alexnet import models, runtime
 from alexnet.bench import _images, _training
-from alexnet.bench.tasks import Setting, usable_cores
+from alexnet.bench.tasks import Setting
 from alexnet.config import ModelName, Precision
 from alexnet.data import Dataset, Images
 from alexnet.errors import UserError
 from alexnet.files import write_json
+from alexnet.system import usable_cores
 
 RESULT = Path(__file__).parent / "results" / "gpu_training.json"
 DIFFERENT = 2_000  # images made anew; the others repeat them

@@ -5,7 +5,7 @@ Nothing here imports torch until something is measured.
 
 from alexnet.bench.runner import Contender, Outcome, RunError, own_contenders, run
 from alexnet.bench.summary import HEAD, rows, summarize
-from alexnet.bench.tasks import OWN, TASKS, MeasureName, Setting, TaskName, usable_cores
+from alexnet.bench.tasks import OWN, TASKS, MeasureName, Setting, TaskName
 
 __all__ = [
     "HEAD",
@@ -21,5 +21,4 @@ __all__ = [
     "rows",
     "run",
     "summarize",
-    "usable_cores",
 ]

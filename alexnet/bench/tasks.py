@@ -5,12 +5,12 @@ This module imports neither torch nor numpy: the process that schedules stays sm
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from alexnet.errors import UserError
+from alexnet.system import usable_cores
 
 TaskName = Literal[
     "train_256", "train_64", "evaluate_files", "evaluate_memory", "latency", "alexnet_224", "memory", "startup"
@@ -67,11 +67,6 @@ class Own:
     task: TaskName
     measure: MeasureName
     one_core: bool = False
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _WARMUP_SHARE = 0.25

@@ -21,6 +21,7 @@ from alexnet.cli import show
 from alexnet.config import HANG_TIMEOUT_S, Activation, ModelName, Precision
 from alexnet.errors import UserError
 from alexnet.files import write_json
+from alexnet.system import usable_cores
 
 _OK, _SOME_FAILED = 0, 1
 
@@ -546,7 +547,7 @@ def bench(
     """
     if seconds is None:
         seconds = 1.0 if quick else 8.0
-    cores = benchmark.usable_cores()
+    cores = usable_cores()
     how = benchmark.Setting(data=data, root=root, threads=cores if threads is None else threads, seconds=seconds)
     if once is not None:
         if tasks or out or json or reps is not None:

@@ -14,6 +14,7 @@ from alexnet.cli import show
 from alexnet.config import Recipe
 from alexnet.errors import UserError
 from alexnet.run_folder import RunFolder, check_overwrite, default_path
+from alexnet.system import usable_cores
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _words(chosen: Chosen) -> list[str]:
 
 def _prepare_environment(processes: int) -> None:
     """Set what torchrun would set otherwise; what the user has set stays."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = usable_cores()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cpus // processes)))
     os.environ.setdefault("LOGLEVEL", "CRITICAL")  # of torchrun: our processes say themselves what went wrong
     if sys.platform == "linux":

@@ -4,11 +4,12 @@ from alexnet.data.check import CheckReport, check, describe
 from alexnet.data.dataset import AnyImages, Dataset, Images, SplitName, channel_statistics, moments
 from alexnet.data.images.decode import BadImageError, decode_image, fit_image
 from alexnet.data.images.streamed import StreamedImages
-from alexnet.data.load import Streaming, load, load_split
+from alexnet.data.load import DataLike, Streaming, load, load_split, source_name
 from alexnet.data.pack import OnBad, PackOptions, PackReport, pack
 from alexnet.data.sources.folder import image_files
+from alexnet.data.sources.in_memory import from_arrays, from_torch
 from alexnet.data.sources.registry import SOURCES, SourceFacts, class_names, download
-from alexnet.data.sources.source import BadFile, OnProgress
+from alexnet.data.sources.source import BadFile, OnProgress, Source
 from alexnet.data.split import with_train_images
 from alexnet.data.transforms.statistics import Moments
 
@@ -18,6 +19,7 @@ __all__ = [
     "BadFile",
     "BadImageError",
     "CheckReport",
+    "DataLike",
     "Dataset",
     "Images",
     "Moments",
@@ -25,6 +27,7 @@ __all__ = [
     "OnProgress",
     "PackOptions",
     "PackReport",
+    "Source",
     "SourceFacts",
     "SplitName",
     "StreamedImages",
@@ -36,10 +39,13 @@ __all__ = [
     "describe",
     "download",
     "fit_image",
+    "from_arrays",
+    "from_torch",
     "image_files",
     "load",
     "load_split",
     "moments",
     "pack",
+    "source_name",
     "with_train_images",
 ]

@@ -1,15 +1,17 @@
-"""From a source's name or folder to a data set in memory."""
+"""From a source's name, a folder or data the caller holds to a data set."""
 
 from __future__ import annotations
 
 import functools
 import os
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from alexnet import system
 from alexnet.data.dataset import AnyImages, Dataset, SplitName
 from alexnet.data.sources import registry
 from alexnet.data.sources.folder import LARGEST_OWN_PX
+from alexnet.data.sources.in_memory import from_torch
 from alexnet.data.sources.source import ImageSpec, OnProgress, Source
 from alexnet.data.split import held_out
 from alexnet.distributed import own_share
@@ -17,12 +19,23 @@ from alexnet.errors import UserError
 
 Streaming = Literal["auto", "always", "never"]
 
+DataLike = str | os.PathLike[str] | Source | Dataset | Any
+"""What is taken for a data set: a source's name or a folder, a `Source` (`from_arrays`, `from_torch`), a `Dataset`,
+or a map-style `torch.utils.data.Dataset` of (PIL image or uint8 tensor, int)."""
+
 _MEMORY_SHARE = 0.5
 """Of the memory that is free, what a data set may take before it is streamed."""
 
 
+def source_name(source: DataLike) -> str:
+    """The source as a run folder records it: a folder by its full path, a named source and data in memory by name."""
+    if isinstance(source, str | os.PathLike):
+        return str(Path(source).resolve()) if Path(source).is_dir() else os.fspath(source)
+    return source.name if isinstance(source, Source | Dataset) else type(source).__name__
+
+
 def load(
-    source: str | os.PathLike[str],
+    source: DataLike,
     *,
     root: str | os.PathLike[str] | None = None,
     image_px: int | None = None,
@@ -40,7 +53,8 @@ def load(
 
     Args:
         source: `cifar10`, `cifar100`, `fashion_mnist`, `mnist`, `digits`, `hf:OWNER/NAME`, or the path of a folder of
-            images (`train/CLASS/*` with `test/` or `val/`, or just `CLASS/*`).
+            images (`train/CLASS/*` with `test/` or `val/`, or just `CLASS/*`); or data in memory, see `DataLike`. A
+            `Dataset` is returned as it is: it has been split, so `val_fraction` and `val_seed` do not apply.
         root: for a name: where its files are, or are downloaded to; None: `$ALEXNET_DATA`, else
             `~/.cache/alexnet/data`. For a folder: what a relative path starts from.
         image_px: side of the network's input; None: the images' own, if all training images are square and
@@ -60,7 +74,9 @@ def load(
         UserError: there is no such source, its files are missing or broken, or a value is out of range.
     """
     _check_range(image_px, default_px, resize_px, in_channels, val_fraction)
-    found = registry.find(source, root)
+    if isinstance(source, Dataset):
+        return _as_it_is(source, resize_px or image_px, in_channels)
+    found, name = _find(source, root)
     crop_px = None if resize_px is None else image_px or default_px
     spec = ImageSpec(resize_px or image_px, default_px, in_channels or found.in_channels, on_progress)
     streamed = _is_streamed(found, spec, stream)
@@ -74,16 +90,16 @@ def load(
     else:
         train, val = held_out(train, val_fraction, val_seed)
         if val is not None and not len(val):
-            raise UserError(f"{os.fspath(source)} has one image a class, none to hold out: set val_fraction to 0")
+            raise UserError(f"{name} has one image a class, none to hold out: set val_fraction to 0")
         how = f"{val_fraction} of each class of train, seed {val_seed}" if val_fraction > 0 else "none"
     return Dataset(
-        name=os.fspath(source),
+        name=name,
         class_names=found.class_names,
         train=train,
         val=val,
         open_test=functools.cache(lambda: _open(found, "test", spec, streamed)),
         origin={
-            "source": os.fspath(source),
+            "source": name,
             **found.origin,
             "val": how,
             "images": {"train": len(train), "val": 0 if val is None else len(val)},
@@ -96,7 +112,7 @@ def load(
 
 
 def load_split(
-    source: str | os.PathLike[str],
+    source: DataLike,
     split: SplitName,
     *,
     image_px: int,
@@ -114,7 +130,9 @@ def load_split(
     Raises:
         UserError: as `load`; or `split` is val and there is none.
     """
-    found = registry.find(source, root)
+    if isinstance(source, Dataset):
+        return _as_it_is(source, image_px, in_channels).split(split), source.class_names
+    found, _ = _find(source, root)
     if split == "test" or (split == "val" and "val" in found.splits):
         _check_range(image_px, image_px, None, in_channels, val_fraction)
         spec = ImageSpec(image_px, image_px, in_channels)
@@ -129,6 +147,28 @@ def load_split(
         stream=stream,
     )
     return dataset.split(split), dataset.class_names
+
+
+def _find(source: DataLike, root: str | os.PathLike[str] | None) -> tuple[Source, str]:
+    """The source, and what it is called."""
+    if isinstance(source, str | os.PathLike):
+        return registry.find(source, root), os.fspath(source)
+    if root is not None:
+        raise UserError("root says where a named source's files are, and the images are in memory: drop root")
+    found = source if isinstance(source, Source) else from_torch(source)
+    return found, found.name
+
+
+def _as_it_is(dataset: Dataset, side_px: int | None, in_channels: int | None) -> Dataset:
+    """`dataset`, if its images are as requested."""
+    own = dataset.train.image_px
+    if side_px not in (None, own, dataset.image_px):
+        raise UserError(
+            f"{dataset.name} is loaded with images of {own} px, not {side_px}: load it with image_px={side_px}"
+        )
+    if in_channels not in (None, dataset.in_channels):
+        raise UserError(f"{dataset.name} holds images of {dataset.in_channels} channels, not {in_channels}")
+    return dataset
 
 
 def _open(found: Source, split: SplitName, spec: ImageSpec, streamed: bool) -> AnyImages:

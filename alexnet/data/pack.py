@@ -25,7 +25,6 @@ import numpy as np
 import torch
 
 from alexnet.data.images import decode
-from alexnet.data.images.streamed import usable_cpus
 from alexnet.data.sources import shards
 from alexnet.data.sources.folder import LARGEST_OWN_PX, Folder, describe_bad, scan
 from alexnet.data.sources.registry import SOURCES, folder_of
@@ -33,6 +32,7 @@ from alexnet.data.sources.source import BadFile, OnProgress
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
+from alexnet.system import usable_cores
 
 OnBad = Literal["stop", "skip"]
 
@@ -150,7 +150,7 @@ def pack(
     _claim(target, identity)
     bad: list[BadFile] = []
     done, total = 0, sum(len(shard.paths) for shard in todo)
-    for shard, record in _make_all(todo, processes or usable_cpus(), on_bad):
+    for shard, record in _make_all(todo, processes or usable_cores(), on_bad):
         done += len(shard.paths)
         bad += [BadFile(**file) for file in record.bad]
         if on_progress is not None:

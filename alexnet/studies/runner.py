@@ -26,6 +26,7 @@ from alexnet.studies.plots import write_plots
 from alexnet.studies.sharing import MEASURED
 from alexnet.studies.study import AnyRecipe, Arm, Study, Tuning
 from alexnet.studies.worker import Job, work
+from alexnet.system import usable_cores
 
 FileName = str | os.PathLike[str]
 _TUNING_SEED = 100  # none of the seeds that are compared
@@ -84,7 +85,7 @@ def run(
     source = str(Path(data).resolve()) if Path(data).is_dir() else data
     images = _look_at(source, root)
     _refuse_other_images(folder, images)
-    pool = _Pool(study, processes or _usable_cpus(), observer or Observer())
+    pool = _Pool(study, processes or usable_cores(), observer or Observer())
     place = _Place(study, source, None if root is None else Path(root), folder, images)
     tuned = _tune(study, study.tuning, place, pool) if study.tuning else {}
     arms = [replace(arm, recipe=_with_lr(arm.recipe, tuned.get(arm.name))) for arm in study.arms]
@@ -122,10 +123,6 @@ def _refuse_other_images(folder: Path, images: dict[str, Any]) -> None:
         write_json(note, images)
     elif _read(note)["fingerprint"] != images["fingerprint"]:
         raise UserError(f"the runs in {folder} saw other images: name another --out")
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

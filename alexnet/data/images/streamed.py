@@ -20,6 +20,7 @@ from alexnet.data.images import decode
 from alexnet.data.transforms.statistics import Moments
 from alexnet.distributed import own_share
 from alexnet.errors import UserError
+from alexnet.system import usable_cores
 
 # One thread's turn: long enough that handing it out costs nothing, short enough that a batch is shared evenly.
 _TURN_IMAGES = 4
@@ -174,7 +175,7 @@ class StreamedImages:
         Raises:
             UserError: an image cannot be read; names it.
         """
-        threads = own_share(usable_cpus())
+        threads = own_share(usable_cores())
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         ahead: deque[tuple[Tensor, list[Future[None]]]] = deque()
         turns = 0
@@ -237,11 +238,6 @@ class _Names(Sequence[str]):
 
     def __getitem__(self, i: int) -> str:  # type: ignore[override]
         return self._store.name(int(self._position_N[i]))
-
-
-def usable_cpus() -> int:
-    """CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finish(out_NHWC: Tensor, turns: Sequence[Future[None]], waited: Waited | None) -> Tensor:

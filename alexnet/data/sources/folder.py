@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images import cache, decode
 from alexnet.data.images.arrays import allocate
-from alexnet.data.images.streamed import FileStore, StreamedImages, usable_cpus
+from alexnet.data.images.streamed import FileStore, StreamedImages
 from alexnet.data.sources import imagenet
 from alexnet.data.sources.source import BadFile, ImageSpec, OnProgress, Source
 from alexnet.data.split import TEST_SHARE, hashed_test
 from alexnet.errors import UserError
+from alexnet.system import usable_cores
 
 LARGEST_OWN_PX = 64
 """Square images of one size up to this side are taken as they are."""
@@ -469,7 +470,7 @@ def describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
 def in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:
     """Results of `work` on chunks of 0..total, in order, computed in threads; the first exception ends all."""
     chunks = [range(start, min(start + _CHUNK_FILES, total)) for start in range(0, total, _CHUNK_FILES)]
-    executor = ThreadPoolExecutor(max_workers=min(usable_cpus(), 16))
+    executor = ThreadPoolExecutor(max_workers=min(usable_cores(), 16))
     try:
         for chunk, result in zip(chunks, executor.map(work, chunks), strict=True):
             if on_progress is not None:

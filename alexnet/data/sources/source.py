@@ -50,3 +50,5 @@ class Source:
     """Index one split without reading its images; None: it is one array, which must be read."""
     n_images: int = 0
     """Images of all splits, where they can be streamed."""
+    name: str = ""
+    """What reports and messages call it; empty where the user named the source."""

@@ -25,7 +25,7 @@ from alexnet.data.transforms.color import color_components
 from alexnet.errors import UserError
 
 CPU = torch.device("cpu")
-THREADS = "alexnet.data.images.streamed.usable_cpus"
+THREADS = "alexnet.data.images.streamed.usable_cores"
 
 
 def jpeg(width: int, height: int, seed: int) -> bytes:
