@@ -15,35 +15,53 @@ from alexnet._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from alexnet import data, models, recipes, weights
+    from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
+    from alexnet.data import pack  # type: ignore[no-redef]
     from alexnet.errors import UserError
-    from alexnet.evaluation import Classifier, Ensemble, Evaluation, Prediction, load
-    from alexnet.training import resume, train
+    from alexnet.evaluation import Classifier, Ensemble, Evaluation, Prediction, evaluate, load  # type: ignore[no-redef]
+    from alexnet.training import Observer, resume, train
+
+_HOMES = {
+    "AugmentConfig": "alexnet.config",
+    "Classifier": "alexnet.evaluation",
+    "Ensemble": "alexnet.evaluation",
+    "Evaluation": "alexnet.evaluation",
+    "ModelConfig": "alexnet.config",
+    "Observer": "alexnet.training",
+    "OptimizerConfig": "alexnet.config",
+    "Prediction": "alexnet.evaluation",
+    "Recipe": "alexnet.config",
+    "ScheduleConfig": "alexnet.config",
+    "UserError": "alexnet.errors",
+    "evaluate": "alexnet.evaluation",
+    "load": "alexnet.evaluation",
+    "pack": "alexnet.data",
+    "resume": "alexnet.training",
+    "train": "alexnet.training",
+}
 
 __all__ = [
+    "AugmentConfig",
     "Classifier",
     "Ensemble",
     "Evaluation",
+    "ModelConfig",
+    "Observer",
+    "OptimizerConfig",
     "Prediction",
+    "Recipe",
+    "ScheduleConfig",
     "UserError",
     "data",
+    "evaluate",
     "load",
     "models",
+    "pack",
     "recipes",
     "resume",
     "train",
     "weights",
 ]
-
-_HOMES = {
-    "Classifier": "alexnet.evaluation",
-    "Ensemble": "alexnet.evaluation",
-    "Evaluation": "alexnet.evaluation",
-    "Prediction": "alexnet.evaluation",
-    "UserError": "alexnet.errors",
-    "load": "alexnet.evaluation",
-    "resume": "alexnet.training",
-    "train": "alexnet.training",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Device, number type and threads of a run."""
+"""Device, compute dtype and threads of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -18,12 +19,15 @@ from alexnet.errors import UserError
 from alexnet.system import commit, cpu_name, usable_cores
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3), from glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_MAX = 128 * 1024, 65536  # their defaults, from mallopt(3)
+_HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+_MOST_THREADS = 1024  # OpenBLAS crashes far above its compiled limit
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and in which numbers a network computes; weights are fp32 throughout."""
+    """Device and compute dtype of a network; weights are fp32 throughout."""
 
     device: torch.device
     dtype: torch.dtype
@@ -37,16 +41,28 @@ class Runtime:
         return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Context in which the network's matrix work is done in `dtype`."""
+        """Context in which the network computes in `dtype`; fp32 on a GPU means fp32, not TF32."""
         if self.dtype == torch.float32:
-            return contextlib.nullcontext()
+            return _whole_fp32() if self.device.type == "cuda" else contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def choose(device: str = "auto", precision: Precision = "auto") -> Runtime:
+    """Choose the device and the compute dtype; the process stays as it is, its number of threads included.
+
+    Arguments and errors are those of `start`.
+    """
+    chosen = _device(device)
+    return Runtime(chosen, _DTYPES[_precision(precision, chosen)], torch.get_num_threads())
 
 
 def start(
     device: str = "auto", precision: Precision = "auto", threads: int | None = None, world: World | None = None
 ) -> Runtime:
-    """Choose the device and its fastest number type, and set the CPU's threads.
+    """Choose the device and its fastest dtype, and set the process up for training.
+
+    Sets the number of CPU threads and how freed memory is kept, and on a GPU cuDNN's flags. A library call does this
+    within `preserved`; the command line need not.
 
     Args:
         device: `auto` (cuda, then mps, then cpu), or a device's name such as `cuda:1`. Each of several processes on
@@ -59,6 +75,8 @@ def start(
         UserError: the device or the precision is not to be had here, with the reason.
     """
     world = world or World()
+    if threads is not None and threads > _MOST_THREADS:
+        raise UserError(f"threads must be at most {_MOST_THREADS}, not {threads}: None takes the usable cores")
     chosen = _device(device) if world.size == 1 else _device_of_many(device, world)
     count = threads or own_share(usable_cores())
     torch.set_num_threads(count)
@@ -66,7 +84,7 @@ def start(
         _keep_freed_memory()
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
-        _keep_fp32_whole()
+        _disallow_tf32()
     return Runtime(chosen, _DTYPES[_precision(precision, chosen)], count, world)
 
 
@@ -76,23 +94,73 @@ def _keep_freed_memory() -> None:
     Otherwise each step of a small network asks the kernel for the same memory anew, thousands of page faults a
     step, and waits for them. Elsewhere than on Linux with glibc this does nothing.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it first takes memory
+    os.environ.setdefault(_HUGE_PAGES, "1")  # read by torch when it first allocates memory
+    _mallopt(0, 2**31 - 1)
+
+
+def _mallopt(mmap_max: int, trim_threshold: int) -> None:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_MMAP_MAX, mmap_max)
+        mallopt(_M_TRIM_THRESHOLD, trim_threshold)
 
 
-def _keep_fp32_whole() -> None:
-    """Have a GPU's convolutions in fp32 take all bits of their inputs, as its matrix products and CPUs do.
+@contextlib.contextmanager
+def preserved() -> Iterator[None]:
+    """Restore afterwards what `start` and a training change in the process.
 
-    By default they take ten bits of the mantissa (TF32), and the same weights would judge differently there. Whoever
-    wants speed chooses bf16.
+    These are the number of threads, cuDNN's flags, the environment, torch's random generators, and how glibc handles
+    freed memory, which returns to its defaults as its former state cannot be read.
     """
+    threads, rng = torch.get_num_threads(), torch.get_rng_state()
+    cudnn = torch.backends.cudnn
+    benchmark, allow_tf32 = cudnn.benchmark, _allows_tf32()
+    environment = os.environ.get(_HUGE_PAGES)
+    cuda_rng = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(rng)
+        if cuda_rng is not None:
+            torch.cuda.set_rng_state(cuda_rng)
+        cudnn.benchmark = benchmark
+        if _allows_tf32() != allow_tf32:
+            _set_tf32(allow_tf32)
+        if environment is None:
+            os.environ.pop(_HUGE_PAGES, None)
+        _mallopt(_MMAP_MAX, _TRIM_THRESHOLD)
+
+
+def _allows_tf32() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return bool(torch.backends.cudnn.allow_tf32)
+
+
+@contextlib.contextmanager
+def _whole_fp32() -> Iterator[None]:
+    before = _allows_tf32()
+    _set_tf32(False)
+    try:
+        yield
+    finally:
+        _set_tf32(before)
+
+
+def _disallow_tf32() -> None:
+    """Have a GPU's convolutions in fp32 use all bits of their inputs, as its matrix products and CPUs do.
+
+    By default they use ten bits of the mantissa (TF32), so the same weights would give other scores than on a CPU.
+    """
+    _set_tf32(False)
+
+
+def _set_tf32(allowed: bool) -> None:
     with warnings.catch_warnings():
         # There is a newer switch, but torch.compile still asks for the older one, and refuses a mixture.
         warnings.simplefilter("ignore", UserWarning)
-        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _device(name: str) -> torch.device:

@@ -18,7 +18,7 @@ from alexnet.baseline.extract import Table, extract
 from alexnet.baseline.finish import finish
 from alexnet.baseline.recipe import BaselineRecipe, WordsRecipe
 from alexnet.config import ModelCard, Preprocessing, to_dict
-from alexnet.data import Dataset, with_train_images
+from alexnet.data import DataLike, Dataset, source_name, with_train_images
 from alexnet.data import load as load_data
 from alexnet.data.loading.plan import seed_for
 from alexnet.errors import UserError
@@ -51,7 +51,7 @@ class Observer:
 
 def fit(
     recipe: BaselineRecipe,
-    data: str | None = None,
+    data: DataLike | None = None,
     *,
     root: FileName | None = None,
     out: FileName | None = None,
@@ -64,7 +64,8 @@ def fit(
 
     Args:
         recipe: what to do, see `alexnet.baseline.names`.
-        data: a source's name or a folder of class folders; None: the recipe's own source.
+        data: a source's name, a folder of class folders, or data in memory; None: the
+            recipe's own source.
         root: where the source's files are, where they are not in the default place.
         out: the run folder; None: `runs/<name>-<time>` here.
         overwrite: replace an earlier run at `out`.
@@ -77,12 +78,23 @@ def fit(
         UserError: recipe and data do not fit together; the message says what to do.
     """
     check_overwrite(out, overwrite=overwrite)
-    watching = observer or Observer()
+    with runtimes.preserved():
+        return _fit(recipe, recipe.data if data is None else data, root, out, overwrite, observer or Observer())
+
+
+def _fit(
+    recipe: BaselineRecipe,
+    data: DataLike,
+    root: FileName | None,
+    out: FileName | None,
+    overwrite: bool,
+    watching: Observer,
+) -> Path:
     runtime = _start(recipe)
-    recipe = replace(recipe, data=_absolute(data or recipe.data))
+    recipe = replace(recipe, data=source_name(data))
     try:
         dataset = load_data(
-            recipe.data,
+            data,
             root=root,
             image_px=recipe.image_px,
             default_px=_DEFAULT_PX,
@@ -181,11 +193,6 @@ def _card(recipe: BaselineRecipe, dataset: Dataset, fitted: Fitted) -> ModelCard
         preprocessing=_preprocessing(dataset),
         recipe=to_dict(recipe),
     )
-
-
-def _absolute(source: str) -> str:
-    """A folder's full path, so that the run can be repeated from anywhere; a source's name as it is."""
-    return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
 def _describe(

@@ -161,12 +161,14 @@ def evaluate(
         precision: Numbers to compute in; fp32 gives the same figures everywhere.
         json: Print one JSON object on standard output and nothing else.
     """
+    from alexnet import runtime
     from alexnet.evaluation import Ensemble, load
     from alexnet.evaluation.views import check_views
 
     if not model:
         raise UserError("name at least one run folder or .safetensors file")
     check_views(views)
+    runtime.start(device, precision)
     ensemble = Ensemble([load(path, device=device, precision=precision) for path in model])
     found = ensemble.evaluate(data, root=root, split=split, views=views, resize_px=resize_px, stream=stream)
     alone = len(model) == 1
@@ -204,9 +206,11 @@ def predict(
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object a line, one line an image, on standard output.
     """
+    from alexnet import runtime
     from alexnet.evaluation import Failure, load
 
     images = _find_images(files)
+    runtime.start(device, "fp32")
     classifier = load(model, device=device)
     failed = 0
     for answer in classifier.predict_files(images, top):

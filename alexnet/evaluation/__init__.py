@@ -1,6 +1,6 @@
 """Evaluation: metrics over a split, predictions on files, and the report."""
 
-from alexnet.evaluation.classifier import Classifier, Failure, Prediction, load
+from alexnet.evaluation.classifier import Classifier, Failure, Prediction, evaluate, load
 from alexnet.evaluation.ensemble import Ensemble, EnsembleEvaluation
 from alexnet.evaluation.metrics import Evaluation, Metrics
 
@@ -12,5 +12,6 @@ __all__ = [
     "Failure",
     "Metrics",
     "Prediction",
+    "evaluate",
     "load",
 ]

@@ -10,27 +10,28 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet import runtime as runtimes
 from alexnet import weights
 from alexnet.config import CropBorder, ModelCard, Precision
-from alexnet.data import AnyImages, Images, Streaming, decode_image, fit_image, load_split
+from alexnet.data import AnyImages, DataLike, Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import align_labels, log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.views import Views, check_views, crops_larger_images
-from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
 _FILES_AT_ONCE = 64
 _ROOM_FOR_CROPS = 8 / 7  # images of 256 px for views of 224 (Krizhevsky 2012, 4.1)
 
 FileName = str | os.PathLike[str]
-Image = FileName | NDArray[np.uint8]
+Image = FileName | NDArray[np.uint8] | Tensor | PIL.Image.Image
+"""A file, uint8 pixels [H, W, 3] or [H, W], a uint8 tensor [C, H, W], or a picture of Pillow."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Failure:
 class Classifier:
     """A network, what its outputs are called and how its input is made; see `load`."""
 
-    def __init__(self, model: ConvNet, card: ModelCard, runtime: Runtime) -> None:
+    def __init__(self, model: nn.Module, card: ModelCard, runtime: Runtime) -> None:
         self.model = model.to(memory_format=torch.channels_last).to(runtime.device).eval()
         self.card = card
         self.runtime = runtime
@@ -83,7 +84,8 @@ class Classifier:
         """Classify images of any size and mode.
 
         Args:
-            images: a file's path or uint8 pixels [H, W, 3] or [H, W]; or a sequence of these.
+            images: a file's path, uint8 pixels [H, W, 3] or [H, W], a uint8 tensor [C, H, W] or a picture of Pillow;
+                or a sequence of these.
             top: how many classes to name; fewer where the network has fewer.
 
         Returns:
@@ -92,8 +94,8 @@ class Classifier:
         Raises:
             UserError: a file is no image that can be read.
         """
-        if isinstance(images, str | os.PathLike | np.ndarray):
-            return self._classify([images], top)[0]
+        if isinstance(images, str | os.PathLike | PIL.Image.Image) or getattr(images, "ndim", 4) < 4:
+            return self._classify([images], top)[0]  # type: ignore[list-item]
         return self._classify(list(images), top)
 
     def predict_files(self, files: Sequence[FileName], top: int = 5) -> Iterator[Prediction | Failure]:
@@ -114,11 +116,12 @@ class Classifier:
 
     def _read(self, image: Image) -> NDArray[np.uint8]:
         how = self.card.preprocessing
-        pixels = image if isinstance(image, np.ndarray) else decode_image(Path(image), image_px=how.square_px)
-        return fit_image(pixels, how.square_px, how.in_channels)
+        if isinstance(image, str | os.PathLike):
+            return fit_image(decode_image(Path(image), image_px=how.square_px), how.square_px, how.in_channels)
+        return fit_image(_pixels(image), how.square_px, how.in_channels)
 
     def _classify(self, images: list[Image], top: int) -> list[Prediction]:
-        files = [None if isinstance(image, np.ndarray) else str(image) for image in images]
+        files = [str(image) if isinstance(image, str | os.PathLike) else None for image in images]
         return self._name_classes(files, [self._read(image) for image in images], top)
 
     def _name_classes(
@@ -139,7 +142,7 @@ class Classifier:
 
     def evaluate(
         self,
-        source: str,
+        source: DataLike,
         *,
         root: FileName | None = None,
         split: SplitName = "test",
@@ -150,7 +153,7 @@ class Classifier:
         """Metrics over one split of a data set.
 
         Args:
-            source: a source's name or a folder, as `alexnet.data.load` takes it.
+            source: a source's name, a folder or data in memory, as `alexnet.data.load` takes it.
             root: where the source's files are.
             split: test, val or train.
             views: 1; 2 (and mirrored); 5 (four corners and centre); 10 (these and mirrored); or dense (a grid of 25
@@ -168,7 +171,7 @@ class Classifier:
 
     def score(
         self,
-        source: str,
+        source: DataLike,
         *,
         root: FileName | None = None,
         split: SplitName = "test",
@@ -203,6 +206,17 @@ class Classifier:
         return log_probabilities(self.model, images, how, self.runtime, views, border_px, border), images
 
 
+def _pixels(image: NDArray[np.uint8] | Tensor | PIL.Image.Image) -> NDArray[np.uint8]:
+    """uint8 [H, W] or [H, W, 3] of a picture in memory."""
+    if isinstance(image, PIL.Image.Image):
+        return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    is_chw = isinstance(image, Tensor) and image.ndim == 3
+    pixels = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
+    if pixels.dtype != np.uint8:
+        raise UserError(f"an image is {pixels.dtype}, but must be uint8 in 0..255: (255 * image).round() for 0..1")
+    return pixels.transpose(1, 2, 0) if is_chw else pixels
+
+
 def _trained_border(recipe: dict[str, Any]) -> tuple[int | None, CropBorder]:
     """Width (None: there was none) and kind of the border that training crops were cut with."""
     augment = recipe.get("augment", {})
@@ -210,19 +224,49 @@ def _trained_border(recipe: dict[str, Any]) -> tuple[int | None, CropBorder]:
 
 
 def load(
-    path: FileName, *, device: str = "auto", precision: Precision = "fp32", threads: int | None = None
+    path: FileName, *, model: nn.Module | None = None, device: str = "auto", precision: Precision = "fp32"
 ) -> Classifier:
     """Read a trained network from a run folder or a `.safetensors` file.
 
+    The process stays as it is: PyTorch's number of threads and its flags are the caller's.
+
     Args:
         path: the run folder or the file.
+        model: for weights of the user's own module: that module, which takes their values; None: a network of ours.
         device: `auto`, or a device's name.
-        precision: numbers to compute in; fp32 gives the same figures everywhere.
-        threads: threads of the CPU; None: all.
+        precision: compute dtype; fp32 gives the same scores on every device.
 
     Raises:
-        UserError: there are no weights at `path`, or they do not fit.
+        UserError: there are no weights at `path`, or they do not fit the network.
     """
-    runtime = runtimes.start(device, precision, threads)  # first: it decides how memory is taken
-    model, card = weights.load(Path(path))
-    return Classifier(model, card, runtime)
+    runtime = runtimes.choose(device, precision)
+    network, card = weights.load(Path(path), model)
+    return Classifier(network, card, runtime)
+
+
+def evaluate(
+    model: FileName | Classifier,
+    data: DataLike,
+    *,
+    root: FileName | None = None,
+    split: SplitName = "test",
+    views: Views = 1,
+    resize_px: int | None = None,
+    stream: Streaming = "auto",
+) -> Evaluation:
+    """Metrics of a trained network over one split of a data set.
+
+    Args:
+        model: a run folder, a `.safetensors` file, or what `load` returned.
+        data: a source's name, a folder or data in memory; it and the rest as `Classifier.evaluate` takes them.
+        root: see there.
+        split: see there.
+        views: see there.
+        resize_px: see there.
+        stream: see there.
+
+    Raises:
+        UserError: the weights or the data cannot be read, or do not fit each other.
+    """
+    classifier = model if isinstance(model, Classifier) else load(model)
+    return classifier.evaluate(data, root=root, split=split, views=views, resize_px=resize_px, stream=stream)

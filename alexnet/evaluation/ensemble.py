@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.data import Streaming
+from alexnet.data import DataLike, Streaming
 from alexnet.data.dataset import SplitName
 from alexnet.errors import UserError
 from alexnet.evaluation.classifier import Classifier
@@ -60,7 +60,7 @@ class Ensemble:
 
     def evaluate(
         self,
-        source: str,
+        source: DataLike,
         *,
         root: str | os.PathLike[str] | None = None,
         split: SplitName = "test",
@@ -91,7 +91,7 @@ class Ensemble:
         together = measure(averaged(each.log_p_NK for each in found), labels_N, self.class_names)
         return EnsembleEvaluation(together, members)
 
-    def _score(self, classifier: Classifier, source: str, **how: Any) -> _Scores:
+    def _score(self, classifier: Classifier, source: DataLike, **how: Any) -> _Scores:
         """What one network makes of the images, which are let go of afterwards."""
         log_p_NK, images = classifier.score(source, **how)
         images = align_labels(images, classifier.class_names, self.class_names)

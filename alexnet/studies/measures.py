@@ -69,7 +69,7 @@ class Trained:
         dataset = data.with_train_images(dataset, run.recipe.train_images, run.recipe.seed)
         assert dataset.val is not None, "studies hold images out"
         self.train, self.val = dataset.train, dataset.val
-        self.classifier = evaluation.load(run.folder.path, device="cpu", threads=1)
+        self.classifier = evaluation.load(run.folder.path, device="cpu")
         self.model = self.classifier.model
 
     def evaluate(self, images: AnyImages) -> Evaluation:

@@ -82,7 +82,10 @@ def _end_with_parent() -> None:
 
 
 def _train_and_measure(job: Job) -> dict[str, Any]:
+    from alexnet import runtime
+
     study, folder = job.study, RunFolder(job.folder)
+    runtime.start("cpu", "fp32", 1)  # this process measures on one thread, wherever it trains
     if study.trains:
         train(job.recipe, job.root, folder)
     if job.tuning:

@@ -10,7 +10,7 @@ from alexnet.models import ConvNet
 from alexnet.training.optim.build import Optimizers
 
 
-def set_frozen(model: ConvNet, freeze: Freeze) -> None:
+def set_frozen(model: nn.Module, freeze: Freeze) -> None:
     """Let only the layers learn that `freeze` leaves open; call it after `model.train()`.
 
     For frozen layers no gradients are computed, and their batch norms keep the means and deviations they have.
@@ -23,13 +23,14 @@ def set_frozen(model: ConvNet, freeze: Freeze) -> None:
                 layer.eval()
 
 
-def _frozen(model: ConvNet, freeze: Freeze) -> list[nn.Module]:
+def _frozen(model: nn.Module, freeze: Freeze) -> list[nn.Module]:
     if freeze == "none":
         return []
+    assert isinstance(model, ConvNet), "other networks cannot be frozen"
     return [model.features] if freeze == "features" else [model.features, *list(model.classifier)[:-1]]
 
 
-def group_by_layer(optimizers: Optimizers, model: ConvNet, layer_decay: float) -> None:
+def group_by_layer(optimizers: Optimizers, model: nn.Module, layer_decay: float) -> None:
     """Split the optimizers' groups by layer, the last layer's first, each with its own learning rate.
 
     A layer's rate is `layer_decay` times that of the layer after it; a norm belongs to the layer before it. Groups of
@@ -50,7 +51,7 @@ def group_by_layer(optimizers: Optimizers, model: ConvNet, layer_decay: float) -
         optimizer.param_groups = sorted(groups, key=lambda group: height[group["params"][0]])
 
 
-def _heights(model: ConvNet) -> dict[nn.Parameter, int]:
+def _heights(model: nn.Module) -> dict[nn.Parameter, int]:
     """How many convolutions and dense layers come after each parameter's own."""
     layer, layers = -1, {}
     for module in model.modules():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from alexnet import models, recipes, weights
 from alexnet.config import ModelCard, Recipe, from_dict, to_dict
@@ -17,7 +18,6 @@ from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent, worst_mistakes, write_report
 from alexnet.files import write_json
-from alexnet.models import ConvNet
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 
@@ -26,7 +26,7 @@ def finish(
     folder: RunFolder,
     recipe: Recipe,
     dataset: Dataset,
-    model: ConvNet,
+    model: nn.Module,
     card: ModelCard,
     runtime: Runtime,
     rows: list[dict[str, Any]],
@@ -54,8 +54,8 @@ def finish(
     result = _result(recipe, model, runtime, rows, split, evaluation)
     _, values = folder.read_recipe()
     content = ReportContent(
-        title=f"{recipe.model.name} on {Path(dataset.name).name}",
-        facts=_facts(recipe, dataset, result, values["environment"]),
+        title=f"{_name(card)} on {Path(dataset.name).name}",
+        facts=_facts(recipe, card, dataset, result, values["environment"]),
         command=repeat_command(values),
         parameters=result["params"],
         history=rows,
@@ -63,7 +63,7 @@ def finish(
         split=split,
         mistakes=worst_mistakes(log_p_NK, images, card.class_names),
         filters_OCHW=_first_filters(model),
-        towers=_towers(model),
+        towers=1 if card.model == weights.CUSTOM else _towers(model),
         recipe=to_dict(recipe),
     )
     write_report(folder.report, content)
@@ -73,7 +73,7 @@ def finish(
 
 def _result(
     recipe: Recipe,
-    model: ConvNet,
+    model: nn.Module,
     runtime: Runtime,
     rows: list[dict[str, Any]],
     split: SplitName,
@@ -98,12 +98,19 @@ def _result(
     }
 
 
-def _facts(recipe: Recipe, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
+def _name(card: ModelCard) -> str:
+    """What the network is called: its name, or the class of a module of the user's own."""
+    return str(card.options["class"]).rpartition(".")[2] if card.model == weights.CUSTOM else card.model
+
+
+def _facts(
+    recipe: Recipe, card: ModelCard, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]
+) -> dict[str, str]:
     n_val = 0 if dataset.val is None else len(dataset.val)
     n_test = f"{result['n_test']:,} test images" if "n_test" in result else "the test split left closed"
     return {
         "recipe": recipe.name,
-        "model": f"{recipe.model.name}, {result['params']:,} parameters",
+        "model": f"{_name(card)}, {result['params']:,} parameters",
         "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {n_test}",
         "training": f"{recipe.epochs} epochs in {result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s",
         "seed": str(recipe.seed),
@@ -113,22 +120,29 @@ def _facts(recipe: Recipe, dataset: Dataset, result: dict[str, Any], environment
 
 
 def repeat_command(values: dict[str, Any]) -> str:
-    """The command that repeats a run, from its recipe.json."""
+    """The command that repeats a run, from its recipe.json; of data or a network in memory, the call in Python."""
+    given = ["data=..."] if values["data"].get("in_memory") else []
+    given += ["model=..."] if "module" in values else []
+    if given:
+        return f"alexnet.train(recipe, {', '.join(given)})"
     recipe, root = from_dict(Recipe, values["recipe"]), values["data"]["root"]
     parts = ["alexnet", "train", recipe.name, "--data", recipe.data, *(["--root", root] if root else [])]
     return shlex.join(parts + recipes.overrides(recipe))
 
 
-def _convolutions(model: ConvNet) -> list[torch.nn.Conv2d]:
-    return [layer for layer in model.features if isinstance(layer, torch.nn.Conv2d)]
+def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
 
 
-def _towers(model: ConvNet) -> int:
+def _towers(model: nn.Module) -> int:
     """Parts that the second convolution sees the first one's maps in."""
     second = _convolutions(model)[1:2]
     return second[0].groups if second else 1
 
 
-def _first_filters(model: ConvNet) -> Any:
-    first = _convolutions(model)[0]
+def _first_filters(model: nn.Module) -> Any:
+    convolutions = _convolutions(model)
+    if not convolutions or convolutions[0].in_channels not in (1, 3):
+        return None
+    first = convolutions[0]
     return first.weight.detach().float().cpu().contiguous().numpy()

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from alexnet.distributed import World
-from alexnet.models import ConvNet
 
 
 def replicate(network: nn.Module, world: World, accumulate_steps: int) -> nn.Module:
@@ -46,7 +45,7 @@ def synchronizing(replica: nn.Module, *, now: bool) -> contextlib.AbstractContex
     return context
 
 
-def batch_statistics(model: ConvNet, like: list[Tensor] | None = None) -> list[Tensor]:
+def batch_statistics(model: nn.Module, like: list[Tensor] | None = None) -> list[Tensor]:
     """Running means and variances of batch norm, which each rank takes from its own images.
 
     Args:

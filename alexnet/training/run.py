@@ -9,35 +9,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import nn
 
 from alexnet import distributed, models, weights
 from alexnet import runtime as runtimes
-from alexnet.config import HANG_TIMEOUT_S, ModelCard, Preprocessing, Recipe, to_dict
-from alexnet.data import AnyImages, Dataset, Streaming, channel_statistics, with_train_images
+from alexnet.config import HANG_TIMEOUT_S, ModelCard, Recipe, to_dict
+from alexnet.data import DataLike, Dataset, Streaming, source_name, with_train_images
 from alexnet.data import load as load_data
-from alexnet.data.loading.plan import seed_for
-from alexnet.data.transforms.augment import Normalizer
 from alexnet.distributed import World
 from alexnet.errors import UserError
 from alexnet.run_folder import RunFolder, begun_by, check_overwrite, new_run, write_recipe
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
+from alexnet.training.build import build, check_options, class_name
 from alexnet.training.finish import finish
 from alexnet.training.observer import Observer
 from alexnet.training.trainer import Trainer
 from alexnet.weights import PretrainedWeights
 
 FileName = str | os.PathLike[str]
-_MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")
-_WHITENING_PIXELS = 2000 * 32 * 32  # 2000 images of 32 px, 40 of 224 px
 
 
 def train(
     recipe: Recipe,
-    data: str | None = None,
+    data: DataLike | None = None,
     *,
+    model: nn.Module | None = None,
     root: FileName | None = None,
     out: FileName | None = None,
     overwrite: bool = False,
@@ -52,12 +49,15 @@ def train(
 
     Args:
         recipe: what to do, see `alexnet.recipes`.
-        data: a source's name or a folder of class folders; None: the recipe's own source.
+        data: a source's name, a folder of class folders, `alexnet.data.from_arrays(...)`, a `Dataset`, or a map-style
+            `torch.utils.data.Dataset` of (PIL image or uint8 tensor, int); None: the recipe's own source.
+        model: a network of your own, which turns [N, C, H, W] into scores [N, K] and keeps the weights it has; it is
+            trained in place. The recipe's `model` is not used then. None: the network that the recipe names.
         root: where the source's files are, where they are not in the default place.
         out: the run folder; None: `runs/<recipe>-<time>` here.
         overwrite: replace an earlier run at `out`.
         stream: read images from disk while training, as `alexnet.data.load` takes it; the result is the same.
-        observer: told of progress; in rank 0 alone.
+        observer: its methods are called as the run proceeds; in rank 0 alone.
         hang_timeout_s: with several processes: seconds without a step after which the one that the others wait for
             is named and all end.
 
@@ -77,12 +77,14 @@ def train(
             check_overwrite(out, overwrite=overwrite)
         return begun
 
-    with distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:
+    check_options(recipe, model)
+    with runtimes.preserved(), distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:
         begun = world.from_main(begun_before)
         if begun is not None:
-            return _resume(begun, world, watching)
+            return _resume(begun, world, watching, data, model)
         runtime = runtimes.start(recipe.device, recipe.precision, recipe.threads, world)
-        recipe = replace(recipe, data=_absolute(data or recipe.data))
+        data = recipe.data if data is None else data
+        recipe = replace(recipe, data=source_name(data))
         with world.first_on_host():
             recipe = (
                 recipe
@@ -90,19 +92,29 @@ def train(
                 else replace(recipe, pretrained=weights.find_pretrained(recipe.pretrained))
             )
         pretrained = _read_pretrained(recipe)
-        dataset = _load(recipe, pretrained, root, watching, stream, world)
-        model, card = _build(recipe, dataset, pretrained, world)
+        dataset = _load(recipe, data, pretrained, root, watching, stream, world)
+        network, card = build(recipe, dataset, pretrained, world, model)
         folder = world.from_main(lambda: new_run(out, recipe, overwrite=overwrite))
-        trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
+        trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
         fingerprint = _fingerprint(dataset, world)
         if world.is_main:
             described = _describe(recipe, dataset, card, root, runtimes.environment(runtime), fingerprint)
-            write_recipe(folder, described | _describe_rest(trainer, pretrained))
+            described["data"]["in_memory"] = not isinstance(data, str | os.PathLike)
+            write_recipe(folder, described | _describe_rest(trainer, card, pretrained))
             folder.write_metrics([])
-        return _run(trainer, dataset, model, card)
+        if model is not None:
+            trainer.save()  # the first weights are the caller's, and no seed makes them again
+        return _run(trainer, dataset, network, card)
 
 
-def resume(run: FileName, *, observer: Observer | None = None, hang_timeout_s: float = HANG_TIMEOUT_S) -> Path:
+def resume(
+    run: FileName,
+    *,
+    data: DataLike | None = None,
+    model: nn.Module | None = None,
+    observer: Observer | None = None,
+    hang_timeout_s: float = HANG_TIMEOUT_S,
+) -> Path:
     """Continue an interrupted run from its checkpoint; the result is that of a run that was never stopped.
 
     A finished run is left as it is. In several processes as `train` says; where they are not as many as they were,
@@ -110,7 +122,9 @@ def resume(run: FileName, *, observer: Observer | None = None, hang_timeout_s: f
 
     Args:
         run: the run folder.
-        observer: told of progress; in rank 0 alone.
+        data: the images again, for a run on images in memory.
+        model: your module again, for a run that trains one; the weights it has do not matter.
+        observer: its methods are called as the run proceeds; in rank 0 alone.
         hang_timeout_s: as in `train`.
 
     Returns:
@@ -120,37 +134,55 @@ def resume(run: FileName, *, observer: Observer | None = None, hang_timeout_s: f
         UserError: no such run, nothing to continue from, or the data changed since.
     """
     world = distributed.from_environment()
-    with distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:
-        return _resume(RunFolder(Path(run)), world, watching)
+    with runtimes.preserved(), distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:
+        return _resume(RunFolder(Path(run)), world, watching, data, model)
 
 
-def _resume(folder: RunFolder, world: World, watching: Observer) -> Path:
+def _resume(
+    folder: RunFolder, world: World, watching: Observer, data: DataLike | None, model: nn.Module | None
+) -> Path:
     recipe, values = world.from_main(folder.read_recipe)
     if world.from_main(folder.result.is_file):
         return folder.path
+    _check_given(folder, values, data, model)
     runtime = _runtime_of(recipe, values["environment"], world)
     streamed = values["data"]["origin"].get("streamed", False)
     pretrained = _read_pretrained(recipe)
     if pretrained is not None and pretrained.sha256 != (values.get("pretrained") or values["init"])["sha256"]:
         raise UserError(f"{pretrained.file} is not the file {folder.path} began with: put that back, or start anew")
-    dataset = _load(recipe, pretrained, values["data"]["root"], watching, "always" if streamed else "never", world)
+    stream: Streaming = "always" if streamed else "never"
+    data = recipe.data if data is None else data
+    dataset = _load(recipe, data, pretrained, values["data"]["root"], watching, stream, world)
     if _fingerprint(dataset, world) != values["data"]["fingerprint"]:
         raise UserError(
             f"the images of {recipe.data} are not those {folder.path} was trained on: put them back, "
             "or start a new run"
         )
-    model, card = _build(recipe, dataset, pretrained, world)
-    trainer = Trainer(recipe, dataset, model, card.preprocessing, runtime, folder, watching)
+    network, card = build(recipe, dataset, pretrained, world, model)
+    trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
     state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.checkpoint.is_file() else None)
     if state is not None:
         trainer.restore(state)
     elif world.is_main:  # killed within the first epoch: begin again
         folder.write_metrics([])
-    return _run(trainer, dataset, model, card)
+    return _run(trainer, dataset, network, card)
+
+
+def _check_given(folder: RunFolder, values: dict[str, Any], data: DataLike | None, model: nn.Module | None) -> None:
+    """Raise `UserError` unless the caller gives again what no file holds: images in memory, a module."""
+    if values["data"].get("in_memory") and data is None:
+        raise UserError(
+            f"{folder.path} was trained on images in memory: give them again, alexnet.resume(RUN, data=...)"
+        )
+    own = values.get("module")
+    if own is not None and model is None:
+        raise UserError(f"{folder.path} trains your own {own}: pass it again, alexnet.resume(RUN, model=module)")
+    if model is not None and own != class_name(model):
+        raise UserError(f"{folder.path} trains {own or values['recipe']['model']['name']}, not {class_name(model)}")
 
 
 def _runtime_of(recipe: Recipe, began: dict[str, Any], world: World) -> Runtime:
-    """Device, number type and threads that a run began with; in other numbers of processes they take their own."""
+    """Device, dtype and threads that a run began with; another number of processes chooses its own."""
     if began.get("processes", 1) == world.size == 1:
         return runtimes.start(began["device"], began["precision"], began["threads"])
     kind = began["device"].partition(":")[0]
@@ -176,17 +208,12 @@ def _watched(observer: Observer | None, world: World) -> Iterator[Observer]:
         watching.on_end()
 
 
-def _run(trainer: Trainer, dataset: Dataset, model: models.ConvNet, card: ModelCard) -> Path:
+def _run(trainer: Trainer, dataset: Dataset, model: nn.Module, card: ModelCard) -> Path:
     folder, recipe = trainer.folder, trainer.recipe
     trainer.observer.on_start(folder, recipe, dataset, model)
     rows = trainer.run()
     finish(folder, recipe, dataset, model, card, trainer.runtime, rows)
     return folder.path
-
-
-def _absolute(source: str) -> str:
-    """A folder's full path, so that the run can be continued from anywhere; a source's name as it is."""
-    return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
 def _read_pretrained(recipe: Recipe) -> PretrainedWeights | None:
@@ -195,6 +222,7 @@ def _read_pretrained(recipe: Recipe) -> PretrainedWeights | None:
 
 def _load(
     recipe: Recipe,
+    data: DataLike,
     pretrained: PretrainedWeights | None,
     root: FileName | None,
     observer: Observer,
@@ -216,7 +244,7 @@ def _load(
     world.at("reading images", distributed.LOADING_S)
     with world.first_on_host():
         dataset = load_data(
-            recipe.data,
+            data,
             root=root,
             image_px=image_px,
             default_px=models.facts(recipe.model.name).native_px,
@@ -229,94 +257,13 @@ def _load(
     return with_train_images(dataset, recipe.train_images, recipe.seed)
 
 
-def _build(
-    recipe: Recipe, dataset: Dataset, pretrained: PretrainedWeights | None, world: World
-) -> tuple[models.ConvNet, ModelCard]:
-    """The network with its first weights, and the card that will travel with them."""
-    chosen = {name: getattr(recipe.model, name) for name in _MODEL_OPTIONS}
-    options = {
-        **({} if pretrained is None else pretrained.card.options),
-        "num_classes": len(dataset.class_names),
-        "in_channels": dataset.in_channels,
-        "image_px": dataset.image_px,
-        **{name: value for name, value in chosen.items() if value is not None},
-    }
-    model = models.create(recipe.model.name, **options)
-    _check_fit(recipe, dataset, model)
-    _check_shares(recipe, dataset, model, world)
-    models.initialize(model, recipe.model.init, torch.Generator().manual_seed(seed_for(recipe.seed, "weights")))
-    if pretrained is not None:
-        pretrained.fill(model, dataset.class_names)
-        mean, std = pretrained.card.preprocessing.mean, pretrained.card.preprocessing.std
-    elif recipe.augment.normalize:
-        mean, std = world.from_main(lambda: channel_statistics(dataset.train))
-        std = tuple(max(value, 1 / 255) for value in std)  # a channel that never varies is left as it is
-    else:
-        mean, std = (0.0,) * dataset.in_channels, (1.0,) * dataset.in_channels
-    if recipe.augment.raw_pixels:
-        std = (1 / 255,) * dataset.in_channels
-    preprocessing = Preprocessing(
-        image_px=dataset.image_px,
-        in_channels=dataset.in_channels,
-        mean=mean,
-        std=std,
-        resize_px=dataset.train.image_px if dataset.train.image_px > dataset.image_px else None,
-    )
-    if recipe.model.whiten:
-        models.whiten(model, _sample(dataset.train, preprocessing, recipe.seed))
-    card = ModelCard(
-        model=recipe.model.name,
-        options=options,
-        class_names=dataset.class_names,
-        preprocessing=preprocessing,
-        recipe=to_dict(recipe),
-    )
-    return model, card
-
-
-def _check_fit(recipe: Recipe, dataset: Dataset, model: models.ConvNet) -> None:
-    """Raise `UserError` where training would fail for what recipe, data and network are."""
-    px = dataset.image_px
-    for side in sorted(set(recipe.train_px or ()) - {px}):
-        if side > px:
-            raise UserError(f"train_px must lie in 1..{px}, the images' side, but holds {side}")
-        if not models.takes_images(model, dataset.in_channels, side):
-            raise UserError(
-                f"{recipe.model.name} made for images of {px} px cannot be given images of {side} px: "
-                "drop --train-px, or take a network for any side, as cifar_alexnet is from 9 px on"
-            )
-
-
-def _check_shares(recipe: Recipe, dataset: Dataset, model: models.ConvNet, world: World) -> None:
-    """Raise `UserError` where a rank would have too few images of a batch, or of each part it is computed in."""
-    part_size = -(-min(recipe.batch_size, len(dataset.train)) // recipe.accumulate_steps)
-    if part_size < world.size:
-        part = "a batch" if recipe.accumulate_steps == 1 else "a part of a batch"
-        raise UserError(
-            f"{world.size} processes cannot share the {part_size} image(s) of {part}: start {part_size} or fewer, or "
-            f"set --batch-size to {world.size * recipe.accumulate_steps} or more"
-        )
-    if part_size < 2 * world.size and models.has_batch_norm(model):
-        images = "two images" if world.size == 1 else f"{2 * world.size} images, two for each process,"
-        raise UserError(
-            f"{recipe.model.name} norms over the images it is given at once, and here each is alone: set "
-            f"--batch-size to {2 * world.size * recipe.accumulate_steps} or more, and train on {images} or more"
-        )
-
-
-def _sample(images: AnyImages, preprocessing: Preprocessing, seed: int) -> Tensor:
-    """Some training images, as the network is given them: enough to know the statistics of their patches."""
-    order_N = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed_for(seed, "whiten")))
-    normalize = Normalizer(preprocessing, torch.device("cpu"), torch.float32)
-    some = images.take(order_N[: max(1, _WHITENING_PIXELS // images.image_px**2)])
-    return normalize(next(some.parts(len(some))))
-
-
-def _describe_rest(trainer: Trainer, pretrained: PretrainedWeights | None) -> dict[str, Any]:
+def _describe_rest(trainer: Trainer, card: ModelCard, pretrained: PretrainedWeights | None) -> dict[str, Any]:
     """What recipe.json says beside `_describe`, of runs that torchrun starts, begin trained, or shift colours."""
     found: dict[str, Any] = {}
     if trainer.world.launch is not None:
         found["launch"] = trainer.world.launch
+    if card.model == weights.CUSTOM:
+        found["module"] = card.options["class"]
     if pretrained is not None:
         keeps_head = pretrained.fits_head(trainer.dataset.class_names)
         found["pretrained"] = {**pretrained.to_json(), "last_layer": "kept" if keeps_head else "new"}

@@ -18,7 +18,7 @@ from alexnet.data.transforms.color import color_components
 from alexnet.errors import Interrupted, TrainingFailedError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
-from alexnet.models import ConvNet, has_batch_norm
+from alexnet.models import has_batch_norm
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
@@ -52,7 +52,7 @@ class Trainer:
         self,
         recipe: Recipe,
         dataset: Dataset,
-        model: ConvNet,
+        model: nn.Module,
         preprocessing: Preprocessing,
         runtime: Runtime,
         folder: RunFolder,
@@ -160,7 +160,7 @@ class Trainer:
             if due.checkpoint or due.stop.signal:
                 self.elapsed_s = clock.elapsed_s()
                 self._check_finite()
-                self._save()
+                self.save()
             if due.stop.signal:
                 raise Interrupted(f"stopped; continue with: {self._resume_command()}", due.stop.signal)
         self.elapsed_s = clock.elapsed_s()
@@ -249,7 +249,7 @@ class Trainer:
         if self.world.is_main:
             self.folder.append_metrics(row)
         if self.epoch == self.recipe.epochs or self._should_checkpoint():
-            self._save()
+            self.save()
         self.observer.on_epoch(row)
         self._check_learning()
 
@@ -338,7 +338,7 @@ class Trainer:
         pays = self._save_s < _SHORT_SAVE_S or self._save_s < _SAVING_SHARE * since_s
         return self.world.from_main(lambda: pays)
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Write a checkpoint; all ranks must come here, and rank 0 writes for all."""
         started_s = time.monotonic()
         self._write_checkpoint()

@@ -1,10 +1,11 @@
 """Weights on disk: the native `.safetensors` files, and what other frameworks wrote."""
 
 from alexnet.weights.convert import convert, read_class_names
-from alexnet.weights.native import load, read_card, save
+from alexnet.weights.native import CUSTOM, load, read_card, save
 from alexnet.weights.pretrained import PretrainedWeights, find_pretrained, read_pretrained
 
 __all__ = [
+    "CUSTOM",
     "PretrainedWeights",
     "convert",
     "find_pretrained",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +26,9 @@ FORMAT_VERSION = 1
 _VERSION_KEY = "alexnet.format_version"
 _CARD_KEY = "alexnet.card"
 
+CUSTOM = "custom"
+"""What a card calls a network that the user built."""
+
 
 def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
     """Write the weights of `model` and `card` to `path`, atomically, contiguous, as fp32 (counts as integers).
@@ -35,14 +39,17 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
         card: what the weights are.
 
     Raises:
-        UserError: `path` ends otherwise, or `model` is not the network that `card` describes.
+        UserError: `path` has another suffix, or `model` is not the network that `card` describes.
         OSError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise UserError(f"weights are written as .safetensors: call the file {path.with_suffix('.safetensors')}")
     tensors = {name: _plain(tensor) for name, tensor in model.state_dict().items()}
-    _check_fit(empty_net(card.model, card.options), tensors, "this network", card)
+    if card.model == CUSTOM:
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # tied weights are written twice
+    else:
+        _check_fit(empty_net(card.model, card.options), tensors, "this network", card)
     metadata = {
         "format": "pt",
         _VERSION_KEY: str(FORMAT_VERSION),
@@ -53,8 +60,21 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
         save_file(tensors, part, metadata)
 
 
-def load(path: str | Path) -> tuple[ConvNet, ModelCard]:
+@overload
+def load(path: str | Path) -> tuple[ConvNet, ModelCard]: ...
+
+
+@overload
+def load(path: str | Path, own: nn.Module | None) -> tuple[nn.Module, ModelCard]: ...
+
+
+def load(path: str | Path, own: nn.Module | None = None) -> tuple[nn.Module, ModelCard]:
     """The network of a `.safetensors` file or a run folder, in eval mode on the CPU, and its card.
+
+    Args:
+        path: the file or the run folder.
+        own: for weights of a module that the user built: that module, which takes their values; None: one of
+            `alexnet.models`.
 
     Raises:
         UserError: there is no such file, the run is unfinished, the file is damaged or was not written by `save`,
@@ -63,6 +83,17 @@ def load(path: str | Path) -> tuple[ConvNet, ModelCard]:
     path = weights_file(Path(path))
     metadata, tensors = _read(path, with_tensors=True)
     card = _parse_card(path, metadata)
+    if (card.model == CUSTOM) != (own is not None):
+        name = card.options.get("class", "a module")
+        raise UserError(
+            f"{path} holds the weights of your own {name}: build it and pass it, alexnet.load(RUN, model=module)"
+            if own is None
+            else f"{path} holds the weights of {card.model}, which alexnet builds: drop model"
+        )
+    if own is not None:
+        _check_fit(own, tensors, str(path), card)
+        own.load_state_dict(tensors)
+        return own.eval(), card
     try:
         model = empty_net(card.model, card.options)
     except UserError:
@@ -146,7 +177,7 @@ def _parse_card(path: Path, metadata: dict[str, str]) -> ModelCard:
         raise UserError(f"{path} has a damaged description of its network ({error}): make it again") from None
 
 
-def _check_fit(model: ConvNet, tensors: dict[str, Tensor], what: str, card: ModelCard) -> None:
+def _check_fit(model: nn.Module, tensors: dict[str, Tensor], what: str, card: ModelCard) -> None:
     """Raise `UserError` unless `tensors` have the names and shapes of `model`, and `card` a name for each output."""
     expected = dict(entries(model.state_dict().items()))
     found = dict(entries(tensors.items()))

@@ -68,7 +68,7 @@ def test_every_baseline_from_images_to_predictions(name, stripes, tmp_path):
     assert result["n_test"] == 30
     assert {"params", "train_s", "epochs", "seed", "chosen", "features"} <= result.keys()
 
-    classifier = load(run, device="cpu", threads=1)
+    classifier = load(run, device="cpu")
     evaluation = classifier.evaluate(str(stripes))
     assert evaluation.top1 == result["test_top1"]
     assert evaluation.loss == pytest.approx(result["test_loss"], rel=1e-6)
@@ -183,7 +183,7 @@ def test_features_are_computed_once(monkeypatch):
 
 
 def test_features_that_do_not_fit_into_memory_are_refused(monkeypatch):
-    monkeypatch.setattr(extract.memory, "available_bytes", lambda: 14 * 1764 * 4 - 1)
+    monkeypatch.setattr(extract.system, "available_bytes", lambda: 14 * 1764 * 4 - 1)
     with pytest.raises(UserError, match=r"features of 14 images take 0\.0 GB"):
         extract.extract(pipelines.extractor("hog_linear", 3, 16), small_dataset(seed=5), HOW, torch.device("cpu"))
 

@@ -218,7 +218,7 @@ def test_a_loaded_classifier_predicts_the_same(classifier, tmp_path):
     weights.save(tmp_path / "net.safetensors", classifier.model, classifier.card)
     threads = torch.get_num_threads()
     try:
-        loaded = load(tmp_path / "net.safetensors", device="cpu", threads=1)
+        loaded = load(tmp_path / "net.safetensors", device="cpu")
     finally:
         torch.set_num_threads(threads)
     assert loaded.card == classifier.card

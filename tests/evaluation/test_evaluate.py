@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from alexnet import models
 from alexnet.config import Preprocessing
 from alexnet.data import Images
 from alexnet.errors import UserError
-from alexnet.evaluation import evaluate as module
 from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities, summarize
 from alexnet.runtime import Runtime
 
@@ -128,14 +128,14 @@ def test_batches_leave_no_trace(net, images, monkeypatch, batch_size, views):
     whole = log_probabilities(net, images, HOW, FP32, views)
     sizes: list[int] = []
     net.features.conv1.register_forward_hook(lambda _m, _i, out: sizes.append(len(out)))
-    monkeypatch.setattr(module, "_BATCH_PIXELS", batch_size * 16 * 16)
+    monkeypatch.setattr(sys.modules[evaluate.__module__], "_BATCH_PIXELS", batch_size * 16 * 16)
     torch.testing.assert_close(log_probabilities(net, images, HOW, FP32, views), whole, rtol=1e-4, atol=1e-6)
     assert max(sizes) == batch_size
     assert sum(sizes) == 23 * views
 
 
 def test_large_images_still_come_at_least_one_at_a_time(net, images, monkeypatch):
-    monkeypatch.setattr(module, "_BATCH_PIXELS", 1)
+    monkeypatch.setattr(sys.modules[evaluate.__module__], "_BATCH_PIXELS", 1)
     assert len(log_probabilities(net, images, HOW, FP32)) == 23
 
 

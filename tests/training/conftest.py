@@ -24,16 +24,14 @@ def striped_images(n: int, px: int = 16, channels: int = 1, seed: int = 0) -> Im
 
 
 @pytest.fixture
-def small_data(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Dataset]:
-    """Makes the data set that training gets, whatever it asks for; opening its test split fails."""
+def small_data() -> Callable[..., Dataset]:
+    """Makes a data set for training; opening its test split fails."""
 
     def make(n: int = 33, *, n_val: int = 0, px: int = 16, channels: int = 1) -> Dataset:
         def no_test() -> Images:
             raise AssertionError("the test split was opened")
 
         val = striped_images(n_val, px, channels, seed=1) if n_val else None
-        data = Dataset("striped", CLASSES, striped_images(n, px, channels), val, no_test, {})
-        monkeypatch.setattr("alexnet.training.run.load_data", lambda *_args, **_options: data)
-        return data
+        return Dataset("striped", CLASSES, striped_images(n, px, channels), val, no_test, {})
 
     return make

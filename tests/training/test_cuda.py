@@ -93,10 +93,11 @@ def test_steps_do_not_wait_for_the_gpu(
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_gpu_learns_what_the_cpu_does(name: str, small_data: Callable[..., Dataset], tmp_path: Path) -> None:
-    small_data(N, n_val=32, px=32, channels=3)
+    data = small_data(N, n_val=32, px=32, channels=3)
     recipe = replace(RECIPES[name], val_fraction=0.2, open_test=False)
     runs = {
-        device: training.train(replace(recipe, device=device), out=tmp_path / device) for device in ("cpu", "cuda")
+        device: training.train(replace(recipe, device=device), data, out=tmp_path / device)
+        for device in ("cpu", "cuda")
     }
     assert losses(runs["cuda"]) == pytest.approx(losses(runs["cpu"]), rel=0.02, abs=0.01)
     assert json.loads((runs["cuda"] / "recipe.json").read_text())["environment"]["gpu"]
@@ -104,10 +105,10 @@ def test_the_gpu_learns_what_the_cpu_does(name: str, small_data: Callable[..., D
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_short_numbers_learn_too(precision: Precision, small_data: Callable[..., Dataset], tmp_path: Path) -> None:
-    small_data(N, n_val=32, px=32, channels=3)
+    data = small_data(N, n_val=32, px=32, channels=3)
     optimizer = OptimizerConfig(name="sgd", lr=0.02)
     recipe = replace(BASE, epochs=8, precision=precision, val_fraction=0.2, open_test=False, optimizer=optimizer)
-    run = training.train(recipe, out=tmp_path / "run")
+    run = training.train(recipe, data, out=tmp_path / "run")
     assert losses(run)[-1] < 0.7 * losses(run)[0]
     weights = load_file(run / "model.safetensors")
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
@@ -126,15 +127,15 @@ def test_a_run_goes_on_where_it_stopped(
     precision: Precision, small_data: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     """With dropout, whose random numbers the GPU draws: without its state the losses would be others."""
-    small_data(N, n_val=32, px=32, channels=3)
+    data = small_data(N, n_val=32, px=32, channels=3)
     recipe = replace(
         BASE, epochs=4, precision=precision, val_fraction=0.2, open_test=False, model=ModelConfig(name="tiny_alexnet")
     )
     assert recipe.model.dropout != 0
-    whole = training.train(recipe, out=tmp_path / "whole")
+    whole = training.train(recipe, data, out=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        training.train(recipe, out=tmp_path / "run", observer=_StopOnce())
-    run = training.resume(tmp_path / "run")
+        training.train(recipe, data, out=tmp_path / "run", observer=_StopOnce())
+    run = training.resume(tmp_path / "run", data=data)
     assert losses(run) == pytest.approx(losses(whole), rel=1e-3)
 
 
@@ -160,10 +161,11 @@ def test_images_from_files_arrive_as_those_in_memory(
 
 @pytest.mark.filterwarnings("ignore")  # what the compiler has to say of itself
 def test_a_compiled_network_learns_the_same(small_data: Callable[..., Dataset], tmp_path: Path) -> None:
-    small_data(N, n_val=32, px=32, channels=3)
+    data = small_data(N, n_val=32, px=32, channels=3)
     recipe = replace(BASE, val_fraction=0.2, open_test=False)
     runs = [
-        training.train(replace(recipe, compile=compiled), out=tmp_path / str(compiled)) for compiled in (False, True)
+        training.train(replace(recipe, compile=compiled), data, out=tmp_path / str(compiled))
+        for compiled in (False, True)
     ]
     assert losses(runs[1]) == pytest.approx(losses(runs[0]), rel=0.01)
 
@@ -172,7 +174,7 @@ def test_a_network_trained_on_the_gpu_judges_alike_on_the_cpu(
     small_data: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     dataset = small_data(N, n_val=32, px=32, channels=3)
-    run = training.train(replace(BASE, val_fraction=0.2, open_test=False), out=tmp_path / "run")
+    run = training.train(replace(BASE, val_fraction=0.2, open_test=False), dataset, out=tmp_path / "run")
     assert isinstance(dataset.val, Images)
     images = list(np.asarray(dataset.val.pixels_NHWC))
     on_cpu, on_gpu = (

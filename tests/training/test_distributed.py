@@ -49,6 +49,12 @@ def dataset(n_train: int = N_TRAIN, px: int = 32) -> Dataset:
     return Dataset("shades", names, images(n_train, 0, px), images(N_VAL, 1, px), lambda: images(N_TEST, 2, px), {})
 
 
+# Only a hang takes as long; a busy machine does not.
+FOR_EVER_S = 900.0
+HANG_S = 600.0
+STOPPED_S = 10.0  # where a rank is stopped on purpose
+
+
 def recipe(**changes: Any) -> Recipe:
     base = Recipe(
         name="digits",
@@ -93,7 +99,7 @@ class Ranks:
 
     def wait(self) -> list[int | None]:
         for process in self.processes:
-            process.join(60)
+            process.join(FOR_EVER_S)
         return [process.exitcode for process in self.processes]
 
     def said(self) -> str:
@@ -126,14 +132,13 @@ def as_rank(rank: int, size: int, port: int, log: Path, work: Callable[..., None
     os._exit(status)
 
 
-def prepare(data: Dataset | None = None) -> None:
-    run.load_data = lambda *_args, **_options: data or dataset()
+def prepare() -> None:
     training.finish.write_report = lambda *_: None  # half of the time
 
 
 def train(ours: Recipe, out: Path) -> None:
     prepare()
-    training.train(ours, out=out, hang_timeout_s=30)
+    training.train(ours, dataset(), out=out, hang_timeout_s=HANG_S)
 
 
 def train_together(children: Any, size: int, ours: Recipe, folder: Path) -> Path:
@@ -190,7 +195,7 @@ def test_as_one_process(children: Any, tmp_path: Path, sizes: Sequence[int], cha
 
 def train_streamed(ours: Recipe, folder: Path, out: Path) -> None:
     training.finish.write_report = lambda *_: None
-    training.train(ours, folder, out=out, stream="always", hang_timeout_s=30)
+    training.train(ours, folder, out=out, stream="always", hang_timeout_s=HANG_S)
 
 
 def test_streamed_images(children: Any, tmp_path: Path) -> None:
@@ -289,19 +294,19 @@ def train_until_signal(ours: Recipe, out: Path, victims: Any, number: int, timeo
         victims.put(os.getpid())
     else:
         os.environ |= {"TEST_VICTIM": str(victims.get()), "TEST_SIGNAL": str(number)}
-    training.train(ours, out=out, observer=Stopping(), hang_timeout_s=timeout_s)
+    training.train(ours, dataset(), out=out, observer=Stopping(), hang_timeout_s=timeout_s)
 
 
 def resume(out: Path) -> None:
     prepare()
-    training.resume(out)
+    training.resume(out, data=dataset())
 
 
 def test_a_signal_to_one_stops_all_and_the_run_goes_on(children: Any, tmp_path: Path) -> None:
     ours = recipe(**DROPPING)
     whole = train_together(children, 2, ours, tmp_path / "whole")
     out, victims = tmp_path / "run", children.SimpleQueue()
-    ranks = Ranks(children, 2, tmp_path / "a", train_until_signal, ours, out, victims, signal.SIGTERM, 30.0)
+    ranks = Ranks(children, 2, tmp_path / "a", train_until_signal, ours, out, victims, signal.SIGTERM, HANG_S)
     assert ranks.wait() == [128 + signal.SIGTERM] * 2, ranks.said()
     state = torch.load(out / "checkpoint" / "state.pt", weights_only=True)
     assert len(state["rng_others"]) == 1
@@ -317,17 +322,15 @@ def test_a_signal_to_one_stops_all_and_the_run_goes_on(children: Any, tmp_path: 
 
 def test_a_rank_that_hangs_is_named(children: Any, tmp_path: Path) -> None:
     out, victims = tmp_path / "run", children.SimpleQueue()
-    started = time.monotonic()
     ranks = Ranks(children, 3, tmp_path, train_until_signal_of_three, recipe(epochs=50), out, victims)
     try:
-        ranks.processes[0].join(40)
-        ranks.processes[2].join(10)
+        for rank in (0, 2):
+            ranks.processes[rank].join(FOR_EVER_S)
         # The one whose clock is first speaks and ends; it may be gone before the other's clock strikes.
         assert sorted(ranks.processes[rank].exitcode for rank in (0, 2)) in ([1, 1], [1, 3])
         assert ranks.processes[1].exitcode is None
     finally:
         ranks.processes[1].kill()
-    assert time.monotonic() - started < 30
     said = [line for line in ranks.said().splitlines() if "has not moved" in line]
     assert len(said) == 1  # by one of the two
     assert f"rank 1 (host {os.uname().nodename}, pid {ranks.processes[1].pid}) has not moved since epoch " in said[0]
@@ -337,14 +340,14 @@ def test_a_rank_that_hangs_is_named(children: Any, tmp_path: Path) -> None:
 def train_until_signal_of_three(ours: Recipe, out: Path, victims: Any) -> None:
     if os.environ["RANK"] == "2":
         prepare()
-        training.train(ours, out=out, hang_timeout_s=2)
+        training.train(ours, dataset(), out=out, hang_timeout_s=STOPPED_S)
     else:
-        train_until_signal(ours, out, victims, signal.SIGSTOP, 2)
+        train_until_signal(ours, out, victims, signal.SIGSTOP, STOPPED_S)
 
 
 def test_a_rank_that_ends_is_named(children: Any, tmp_path: Path) -> None:
     out, victims = tmp_path / "run", children.SimpleQueue()
-    ranks = Ranks(children, 2, tmp_path, train_until_signal, recipe(epochs=50), out, victims, signal.SIGKILL, 30.0)
+    ranks = Ranks(children, 2, tmp_path, train_until_signal, recipe(epochs=50), out, victims, signal.SIGKILL, HANG_S)
     assert ranks.wait() == [3, -signal.SIGKILL], ranks.said()
     pid = ranks.processes[1].pid
     assert f"PeerLostError: rank 1 (host {os.uname().nodename}, pid {pid}) ended at epoch " in ranks.said()
@@ -373,7 +376,7 @@ def test_who_is_behind() -> None:
 def test_too_many_processes(children: Any, tmp_path: Path) -> None:
     ranks = Ranks(children, 2, tmp_path, train, recipe(batch_size=4, accumulate_steps=4), tmp_path / "run")
     assert ranks.wait() == [2, 2]
-    assert "2 processes cannot share the 1 image(s) of a part of a batch: start 1 or fewer" in ranks.said()
+    assert "2 processes cannot share the 1 image(s) of a gradient accumulation step: start 1 or fewer" in ranks.said()
     assert not (tmp_path / "run").exists()
 
 
@@ -398,7 +401,7 @@ def test_no_place_to_meet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="MASTER_ADDR"):
-        training.train(recipe(), out=tmp_path / "run")
+        training.train(recipe(), dataset(), out=tmp_path / "run")
 
 
 TORCHRUN = {

@@ -66,9 +66,9 @@ def changed(before: Path, after: Path) -> dict[str, bool]:
 
 @pytest.mark.parametrize("freeze", ["features", "body"])
 def test_frozen_layers_keep_the_weights_to_the_bit(small_data: Data, tmp_path: Path, freeze) -> None:
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     before = trained(tmp_path / "known.safetensors")
-    run = training.train(recipe(before, freeze=freeze, ema_decay=0.9), out=tmp_path / "run")
+    run = training.train(recipe(before, freeze=freeze, ema_decay=0.9), data, out=tmp_path / "run")
     for name, moved in changed(before, run).items():
         open_to_learning = name.startswith("classifier") and freeze == "features"
         assert moved == open_to_learning, name
@@ -81,7 +81,7 @@ def test_frozen_layers_keep_the_weights_to_the_bit(small_data: Data, tmp_path: P
 
 
 def test_frozen_layers_open_after_their_epochs(small_data: Data, tmp_path: Path) -> None:
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     before = trained(tmp_path / "known.safetensors")
     seen: list[list[bool]] = []
     plain = Trainer._finish_epoch
@@ -93,20 +93,20 @@ def test_frozen_layers_open_after_their_epochs(small_data: Data, tmp_path: Path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "_finish_epoch", watched)
-        training.train(recipe(before, freeze="body", freeze_epochs=2, epochs=4), out=tmp_path / "run")
+        training.train(recipe(before, freeze="body", freeze_epochs=2, epochs=4), data, out=tmp_path / "run")
     assert [any(moved) for moved in seen] == [False, False, True, True]
     assert all(seen[-1])
 
 
 def test_pixels_are_scaled_as_the_weights_know_them(small_data: Data, tmp_path: Path) -> None:
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     before = trained(tmp_path / "known.safetensors")
-    run = training.train(recipe(before, freeze="features"), out=tmp_path / "run")
+    run = training.train(recipe(before, freeze="features"), data, out=tmp_path / "run")
     _, card = weights.load(run)
     assert (card.preprocessing.mean, card.preprocessing.std) == ((0.3,), (0.2,))
-    again = training.train(recipe(run), out=tmp_path / "again")  # a run folder is as good as a file
+    again = training.train(recipe(run), data, out=tmp_path / "again")  # a run folder is as good as a file
     assert weights.load(again)[1].preprocessing == card.preprocessing
-    fresh = training.train(recipe(None), out=tmp_path / "fresh")
+    fresh = training.train(recipe(None), data, out=tmp_path / "fresh")
     assert weights.load(fresh)[1].preprocessing.mean != (0.3,)
 
 
@@ -132,7 +132,7 @@ def test_weights_without_names_keep_the_last_layer_for_as_many_classes(tmp_path:
 
 
 def test_resumed_is_uninterrupted_and_other_weights_are_refused(small_data: Data, tmp_path: Path) -> None:
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     before = trained(tmp_path / "known.safetensors")
     ours = recipe(before, freeze="features", freeze_epochs=2, layer_decay=0.5, epochs=4, balance="sampling")
     ours = replace(ours, augment=AugmentConfig(pca_color=0.1, mixup=0.2, cutmix=1.0, flip="random"))
@@ -145,15 +145,15 @@ def test_resumed_is_uninterrupted_and_other_weights_are_refused(small_data: Data
             if row["epoch"] == 3:
                 raise PowerCutError
 
-    whole = training.train(ours, out=tmp_path / "whole")
+    whole = training.train(ours, data, out=tmp_path / "whole")
     with pytest.raises(PowerCutError):
-        training.train(ours, out=tmp_path / "cut", observer=PowerCut())
+        training.train(ours, data, out=tmp_path / "cut", observer=PowerCut())
     kept = before.read_bytes()
     trained(before, ("a", "b", "c", "e"))
     with pytest.raises(UserError, match=r"known\.safetensors is not the file .*cut began with: put that back"):
-        training.resume(tmp_path / "cut")
+        training.resume(tmp_path / "cut", data=data)
     before.write_bytes(kept)
-    resumed = training.resume(tmp_path / "cut")
+    resumed = training.resume(tmp_path / "cut", data=data)
     for name, tensor in state_of(whole).items():
         assert torch.equal(tensor, state_of(resumed)[name]), name
 
@@ -161,7 +161,7 @@ def test_resumed_is_uninterrupted_and_other_weights_are_refused(small_data: Data
 def test_shifts_of_colour_are_stored_with_the_run(small_data: Data, tmp_path: Path) -> None:
     data = small_data(n_val=6, channels=3)
     ours = recipe(None, augment=AugmentConfig(pca_color=0.1), epochs=1)
-    run = training.train(ours, out=tmp_path / "run")
+    run = training.train(ours, data, out=tmp_path / "run")
     colors = json.loads((run / "recipe.json").read_text())["colors"]
     x_NC = data.train.pixels_NHWC.reshape(-1, 3).double() / 255
     values = torch.linalg.eigvalsh(torch.cov(x_NC.T, correction=0)).flip(0)
@@ -171,9 +171,7 @@ def test_shifts_of_colour_are_stored_with_the_run(small_data: Data, tmp_path: Pa
 
 def test_a_larger_side_is_cut_in_training_and_evaluation(small_data: Data, tmp_path: Path) -> None:
     data = replace(small_data(n_val=6, px=20), crop_px=16)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alexnet.training.run.load_data", lambda *_args, **_options: data)
-        run = training.train(recipe(None, resize_px=20, image_px=16), out=tmp_path / "run")
+    run = training.train(recipe(None, resize_px=20, image_px=16), data, out=tmp_path / "run")
     model, card = weights.load(run)
     assert (card.preprocessing.image_px, card.preprocessing.resize_px, card.preprocessing.square_px) == (16, 20, 20)
     x_NHWC = data.val.pixels_NHWC[:, 2:18, 2:18].float() / 255
@@ -238,7 +236,7 @@ def test_weighted_loss_is_that_of_a_plain_loop(small_data: Data, tmp_path: Path)
     data = small_data(n=33, n_val=6)
     before = trained(tmp_path / "known.safetensors", CLASSES)
     ours = recipe(before, balance="weights", batch_size=33, epochs=1)
-    run = training.train(ours, out=tmp_path / "run")
+    run = training.train(ours, data, out=tmp_path / "run")
     model, _ = weights.load(before)
     x_NCHW = (data.train.pixels_NHWC.float().permute(0, 3, 1, 2) / 255 - 0.3) / 0.2
     with torch.no_grad():
@@ -265,16 +263,16 @@ def test_weighted_loss_is_that_of_a_plain_loop(small_data: Data, tmp_path: Path)
     ],
 )
 def test_weights_that_do_not_fit_leave_no_run_behind(small_data: Data, tmp_path: Path, changes, message) -> None:
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     ours = replace(recipe(trained(tmp_path / "known.safetensors")), **changes)
     with pytest.raises(UserError, match=message):
-        training.train(ours, out=tmp_path / "run")
+        training.train(ours, data, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_other_sides_than_the_weights_were_trained_on_are_explained(small_data: Data, tmp_path: Path) -> None:
-    small_data(n_val=6, px=24)
+    data = small_data(n_val=6, px=24)
     ours = recipe(trained(tmp_path / "known.safetensors"), image_px=24)
     with pytest.raises(UserError, match=r"other shapes .* give it images of the side .* --image-px 16\n(?s:.*)fc3"):
-        training.train(ours, out=tmp_path / "run")
+        training.train(ours, data, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -15,10 +15,12 @@ from alexnet import cli, models, training, weights
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe
 from alexnet.data import Dataset
 from alexnet.data.split import drawn
+from alexnet.data.transforms.augment import Normalizer
 from alexnet.distributed import World
 from alexnet.errors import UserError
+from alexnet.training import build as build_module
 from alexnet.training import finish as finish_module
-from alexnet.training import run as run_module
+from alexnet.training.build import build
 
 Data = Callable[..., Dataset]
 
@@ -54,10 +56,10 @@ def recipe(**changes: Any) -> Recipe:
     ],
 )
 def test_sides_that_do_not_fit_are_refused_at_once(small_data: Data, tmp_path, network, train_px, message):
-    small_data(n_val=6, px=24)
+    data = small_data(n_val=6, px=24)
     ours = recipe(train_px=train_px, epochs=3, model=ModelConfig(name=network))
     with pytest.raises(UserError, match=message):
-        training.train(ours, out=tmp_path / "run")
+        training.train(ours, data, out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
@@ -70,18 +72,18 @@ def test_sides_that_do_not_fit_are_refused_at_once(small_data: Data, tmp_path, n
     ],
 )
 def test_batch_norm_of_single_images_is_refused_at_once(small_data: Data, tmp_path, n, changes, advice):
-    small_data(n, n_val=6)
-    with pytest.raises(UserError, match=f"cifar_alexnet norms over the images .* each is alone: .*{advice}"):
-        training.train(recipe(model=ModelConfig(name="cifar_alexnet"), **changes), out=tmp_path / "run")
+    data = small_data(n, n_val=6)
+    with pytest.raises(UserError, match=f"cifar_alexnet uses batch norm, which needs two images .*{advice}"):
+        training.train(recipe(model=ModelConfig(name="cifar_alexnet"), **changes), data, out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_border_too_wide_to_reflect_leaves_no_run_behind(small_data: Data, tmp_path):
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     ours = recipe(augment=AugmentConfig(crop_padding_px=16, crop_border="reflect"), open_test=False)
     with pytest.raises(UserError, match=r"crop_padding_px \(16\) must be less than the images' side \(16\)"):
-        training.train(ours, out=tmp_path / "run")
-    training.train(replace(ours, augment=AugmentConfig()), out=tmp_path / "run")  # so the same command can be mended
+        training.train(ours, data, out=tmp_path / "run")
+    training.train(replace(ours, augment=AugmentConfig()), data, out=tmp_path / "run")
 
 
 FIGURES = ("top1", "top1_interval", "top5", "loss", "ece")
@@ -89,8 +91,8 @@ FIGURES = ("top1", "top1_interval", "top5", "loss", "ece")
 
 def test_the_test_split_stays_closed_where_the_recipe_says_so(small_data: Data, tmp_path):
     """Opening it raises: see `small_data`."""
-    small_data(n_val=12)
-    run = training.train(recipe(open_test=False), out=tmp_path / "run")
+    data = small_data(n_val=12)
+    run = training.train(recipe(open_test=False), data, out=tmp_path / "run")
     result = json.loads((run / "result.json").read_text())
     assert result["split"] == "val"
     assert result["n_val"] == 12
@@ -116,8 +118,7 @@ def test_the_test_split_is_opened_once_at_the_end(small_data: Data, tmp_path, mo
         return data.val
 
     opening = replace(data, open_test=open_test)
-    monkeypatch.setattr(run_module, "load_data", lambda *_args, **_options: opening)
-    result = json.loads((training.train(recipe(), out=tmp_path / "run") / "result.json").read_text())
+    result = json.loads((training.train(recipe(), opening, out=tmp_path / "run") / "result.json").read_text())
     assert opened == [2]
     assert (result["split"], result["n_test"]) == ("test", 12)
     assert {f"test_{figure}" for figure in FIGURES} <= result.keys()
@@ -128,16 +129,15 @@ def test_the_test_split_is_opened_once_at_the_end(small_data: Data, tmp_path, mo
     assert "which played no part in training" in page
 
 
-def test_the_command_line_says_which_split_its_figure_is_of(small_data: Data, tmp_path, capsys):
-    small_data(n_val=12)
-    words = "train digits --model.name lenet --epochs 1 --no-open-test --val-fraction 0.25 --threads 1 --out"
+def test_the_command_line_says_which_split_its_figure_is_of(tmp_path, capsys):
+    words = "train digits --model.name lenet --epochs 1 --no-open-test --val-fraction 0.25 --train-images 200 --out"
     with pytest.raises(SystemExit) as left:
         cli.main([*words.split(), str(tmp_path / "run")])
     assert left.value.code == 0
     first, *_ = capsys.readouterr().out.splitlines()
     top1 = json.loads((tmp_path / "run" / "result.json").read_text())["val_top1"]
     assert first.startswith(f"val top-1 {top1:.4f} (95% interval ")
-    assert " on 12 images; 1 epochs in " in first
+    assert " on 362 images; 1 epochs in " in first
 
 
 class FirstWeights(training.Observer):
@@ -151,7 +151,7 @@ def test_whitened_filters_are_those_of_the_training_images(small_data: Data, tmp
     data = small_data(40, n_val=6, channels=3)
     seen = FirstWeights()
     ours = recipe(epochs=1, open_test=False, model=ModelConfig(name="cifar_alexnet", whiten=True))
-    training.train(ours, out=tmp_path / "run", observer=seen)
+    training.train(ours, data, out=tmp_path / "run", observer=seen)
     assert torch.equal(seen.weight[12:], -seen.weight[:12])
     how = json.loads((tmp_path / "run" / "recipe.json").read_text())["preprocessing"]
     mean, std = torch.tensor(how["mean"]), torch.tensor(how["std"])
@@ -163,25 +163,27 @@ def test_whitened_filters_are_those_of_the_training_images(small_data: Data, tmp
     assert spread[0] > 0.99
     assert (covariance_HH - spread.diag()).abs().max() < 1e-3
     plain = FirstWeights()
-    training.train(replace(ours, model=ModelConfig(name="cifar_alexnet")), out=tmp_path / "plain", observer=plain)
+    training.train(
+        replace(ours, model=ModelConfig(name="cifar_alexnet")), data, out=tmp_path / "plain", observer=plain
+    )
     assert not torch.equal(plain.weight[12:], -plain.weight[:12])
 
 
 @pytest.mark.parametrize(("pixels", "n"), [(10 * 16 * 16, 10), (1, 1), (10**9, 33)])
 def test_whitening_looks_at_so_many_pixels(small_data: Data, monkeypatch, pixels, n):
-    monkeypatch.setattr(run_module, "_WHITENING_PIXELS", pixels)
+    monkeypatch.setattr(build_module, "_WHITENING_PIXELS", pixels)
     data = small_data(33)
     how = Preprocessing(image_px=16, in_channels=1, mean=(0.0,), std=(1.0,))
-    x_NCHW = run_module._sample(data.train, how, seed=3)
+    x_NCHW = build_module._sample(data.train, how, seed=3)
     assert x_NCHW.shape == (n, 1, 16, 16)
-    assert torch.equal(x_NCHW, run_module._sample(data.train, how, seed=3))
+    assert torch.equal(x_NCHW, build_module._sample(data.train, how, seed=3))
     shown = {image.numpy().tobytes() for image in (255 * x_NCHW).round().byte()}
     assert len(shown) == n  # each image once
     assert shown <= {image.permute(2, 0, 1).numpy().tobytes() for image in data.train.pixels_NHWC}
 
 
 def test_the_recipe_kept_with_a_run_can_be_read_again(small_data: Data, tmp_path):
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     ours = recipe(
         train_px=(9, 16),
         open_test=False,
@@ -189,7 +191,7 @@ def test_the_recipe_kept_with_a_run_can_be_read_again(small_data: Data, tmp_path
         augment=AugmentConfig(crop_padding_px=2, crop_border="reflect", flip="alternating", cutout_px=4),
         optimizer=OptimizerConfig(name="muon", lr=0.05, other_lr=0.02, normalize=True),
     )
-    run = training.train(ours, out=tmp_path / "run")
+    run = training.train(ours, data, out=tmp_path / "run")
     kept, _ = training.RunFolder(run).read_recipe()
     assert kept == ours
 
@@ -197,23 +199,23 @@ def test_the_recipe_kept_with_a_run_can_be_read_again(small_data: Data, tmp_path
 def test_a_part_of_the_images_is_trained_on_and_goes_on_after_a_stop(small_data: Data, tmp_path):
     data = small_data(33, n_val=6)
     ours = recipe(train_images=20, seed=3, open_test=False)
-    run = training.train(ours, out=tmp_path / "run")
+    run = training.train(ours, data, out=tmp_path / "run")
     kept = json.loads((run / "recipe.json").read_text())["data"]
     assert (kept["n_train"], kept["n_val"]) == (20, 6)
     assert kept["fingerprint"] == data.train.take(drawn(data.train.labels_N, 20, 3)).fingerprint()
     (run / "result.json").unlink()
-    training.resume(run)
+    training.resume(run, data=data)
     assert (run / "result.json").is_file()
 
 
 def test_options_go_to_the_network_that_takes_them(small_data: Data, tmp_path):
-    small_data(n_val=6)
+    data = small_data(n_val=6)
     ours = recipe(model=ModelConfig(name="convnet_2012", norm="none", pool_px=2), open_test=False)
-    model, card = weights.load(training.train(ours, out=tmp_path / "run"))
+    model, card = weights.load(training.train(ours, data, out=tmp_path / "run"))
     assert (card.options["norm"], card.options["pool_px"]) == ("none", 2)
     assert model.features.pool2.kernel_size == 2
     with pytest.raises(UserError, match="lenet takes no option norm"):
-        training.train(recipe(model=ModelConfig(name="lenet", norm="none")), out=tmp_path / "other")
+        training.train(recipe(model=ModelConfig(name="lenet", norm="none")), data, out=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
@@ -223,23 +225,23 @@ def test_options_go_to_the_network_that_takes_them(small_data: Data, tmp_path):
 def test_pixels_on_their_own_scale(small_data: Data, changes: dict[str, Any], std: float) -> None:
     """What the network sees of raw pixels are levels of 0..255, less the mean level where they are normalised."""
     data = small_data(channels=3, px=64)
-    _, card = run_module._build(
-        recipe(model=ModelConfig(name="tiny_alexnet"), augment=AugmentConfig(**changes)), data, None, World()
+    _, card = build(
+        recipe(model=ModelConfig(name="tiny_alexnet"), augment=AugmentConfig(**changes)), data, None, World(), None
     )
     how = card.preprocessing
     assert how.std == pytest.approx((std,) * 3)
     levels_NHWC = data.train.pixels_NHWC.double()
     mean_C = levels_NHWC.mean((0, 1, 2)) if changes.get("normalize", True) else torch.zeros(3)
     expected_NCHW = ((levels_NHWC - mean_C) / 255 / std).permute(0, 3, 1, 2)
-    got_NCHW = run_module.Normalizer(how, torch.device("cpu"), torch.float32)(data.train.pixels_NHWC)
+    got_NCHW = Normalizer(how, torch.device("cpu"), torch.float32)(data.train.pixels_NHWC)
     torch.testing.assert_close(got_NCHW.double(), expected_NCHW, rtol=1e-5, atol=1e-4)
 
 
 def test_the_variant_reaches_the_network_and_its_card(small_data: Data) -> None:
     data = small_data(channels=3, px=64)
     for variant, first in ((None, "conv1"), ("paper", "conv1"), ("source", "pad1")):
-        model, card = run_module._build(
-            recipe(model=ModelConfig(name="alexnet_2012", variant=variant)), data, None, World()
+        model, card = build(
+            recipe(model=ModelConfig(name="alexnet_2012", variant=variant)), data, None, World(), None
         )
         assert next(iter(model.features.named_children()))[0] == first
         assert card.options.get("variant") == variant

@@ -100,7 +100,7 @@ def _more_networks(run: Run) -> list[Classifier]:
     for i in range(1, _MEMBERS):
         folder = RunFolder(run.folder.path / f"member-{i}")
         train(replace(run.recipe, seed=run.recipe.seed + _SEEDS_APART * i), run.root, folder)
-        members.append(evaluation.load(folder.path, device="cpu", threads=1))
+        members.append(evaluation.load(folder.path, device="cpu"))
     return members
 
 

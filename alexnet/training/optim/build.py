@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules and the moving average of weights."""
+"""The optimizers of a configuration."""
 
 from __future__ import annotations
 
@@ -11,28 +11,14 @@ from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 from alexnet.config import OptimizerConfig
+from alexnet.training.optim.eager import EagerOptimizer
 from alexnet.training.optim.muon import Muon
 from alexnet.training.optim.sgd_2012 import Sgd2012
 
 Optimizers = list[torch.optim.Optimizer]
 
 
-def _spare_the_compiler() -> None:
-    """Keep torch's optimizers from loading its compiler, 1.5 s and 150 MB that a run has no use for.
-
-    Four of their methods do so when first called, to exempt themselves from compilation; this says that they are
-    exempt already. `step` does so too, so sgd has its own. Nothing here compiles an optimizer.
-    """
-    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
-        method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
-        if method is not None:
-            method.__dict__.setdefault("__dynamo_disable", method)
-
-
-_spare_the_compiler()
-
-
-class _SGD(torch.optim.SGD):
+class _SGD(EagerOptimizer, torch.optim.SGD):
     """torch's SGD, to the bit, with a step that leaves the compiler alone.
 
     Velocities are zero before the first step. torch's fused step would make them within it, and leave them as the
@@ -62,6 +48,10 @@ class _SGD(torch.optim.SGD):
             if group["momentum"] != 0:
                 for p, buffer in zip(params, buffers, strict=True):
                     self.state[p]["momentum_buffer"] = buffer
+
+
+class _AdamW(EagerOptimizer, torch.optim.AdamW):
+    """torch's AdamW."""
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
@@ -120,9 +110,7 @@ def _sgd_2012(
 
 
 def _adamw(named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        _groups(named, config), lr=config.lr, betas=config.betas or (0.9, 0.999), fused=_fusible(named)
-    )
+    return _AdamW(_groups(named, config), lr=config.lr, betas=config.betas or (0.9, 0.999), fused=_fusible(named))
 
 
 def _muon(weights: Sequence[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:

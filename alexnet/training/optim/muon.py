@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alexnet.training.optim.eager import EagerOptimizer
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, chosen for speed by Jordan 2024
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(EagerOptimizer):
     """Momentum SGD whose step of each weight is brought near the closest orthogonal matrix (Jordan 2024).
 
     All directions a layer can learn in then move alike, however small their gradients. A convolution's weight

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alexnet.training.optim.eager import EagerOptimizer
 
-class Sgd2012(torch.optim.Optimizer):
+
+class Sgd2012(EagerOptimizer):
     """Momentum whose velocity holds the learning rate and the weight decay (Krizhevsky 2012, section 5).
 
         v := momentum * v - weight_decay * lr * w - lr * gradient
