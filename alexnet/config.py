@@ -7,16 +7,11 @@ ignored silently.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import types
-import typing
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal
 
-import tyro.conf
-
-from alexnet.errors import UserError
+from alexnet._checks import check_values, refuse_unused, require
 
 ModelName = Literal[
     "tiny_alexnet", "cifar_alexnet", "convnet_2012", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"
@@ -36,18 +31,9 @@ Balance = Literal["none", "sampling", "weights"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-_T = TypeVar("_T")
-
-_RENAMED = {("Recipe", "init"): "pretrained"}
-"""Fields that files of earlier versions hold under other names."""
 
 HANG_TIMEOUT_S = 300.0
 """Of processes that train together: seconds without a step after which the one that is waited for is named."""
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +66,12 @@ class ModelConfig:
     """Begin the first convolution with the principal components of training patches, whitened (Page 2019)."""
 
     def __post_init__(self) -> None:
-        _require(
+        check_values(self, "model.")
+        require(
             self.dropout is None or 0 <= self.dropout < 1,
             f"model.dropout must lie in [0, 1), not {self.dropout}",
         )
-        _require(
+        require(
             self.variant is None or self.name == "alexnet_2012",
             f"model.variant is not used by {self.name} (it belongs to alexnet_2012): drop it",
         )
@@ -121,15 +108,16 @@ class AugmentConfig:
     """Leave pixels on their scale of 0..255: normalising subtracts the means alone (Krizhevsky 2012, section 2)."""
 
     def __post_init__(self) -> None:
-        _require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
-        _require(self.cutout_px >= 0, "augment.cutout_px cannot be negative")
-        _require(
+        check_values(self, "augment.")
+        require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
+        require(self.cutout_px >= 0, "augment.cutout_px cannot be negative")
+        require(
             self.crop_padding_px > 0 or self.crop_border == "black",
             "augment.crop_border is not used without a border: set augment.crop_padding_px above 0",
         )
         for name in ("pca_color", "mixup", "cutmix"):
-            _require(getattr(self, name) >= 0, f"augment.{name} cannot be negative; 0: none")
-        _require(
+            require(getattr(self, name) >= 0, f"augment.{name} cannot be negative; 0: none")
+        require(
             self.pca_color > 0 or self.pca_color_of == "train",
             "augment.pca_color_of is not used without a shift of colours: set augment.pca_color above 0",
         )
@@ -148,18 +136,6 @@ _SCHEDULE_FIELDS: dict[str, set[str]] = {
     "one_cycle": {"warmup_epochs"},
     "plateau": {"warmup_epochs", "factor", "patience_epochs", "max_drops"},
 }
-
-
-def _refuse_unused(group: str, config: Any, used: dict[str, set[str]]) -> None:
-    _require(config.name in used, f"{group}.name must be one of {', '.join(used)}, not {config.name!r}")
-    optional = set().union(*used.values())
-    for name in sorted(optional - used[config.name]):
-        if getattr(config, name) is not None:
-            users = ", ".join(kind for kind, names in used.items() if name in names)
-            raise UserError(
-                f"{group}.{name} is not used by {config.name} (it belongs to {users}): "
-                f"drop it, or pass --{group}.{name.replace('_', '-')} None"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,27 +169,28 @@ class OptimizerConfig:
     """adamw: decay rates of the two moments; None: 0.9 0.999."""
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, f"optimizer.lr must be positive, not {self.lr}")
-        _require(self.weight_decay >= 0, f"optimizer.weight_decay cannot be negative: {self.weight_decay}")
-        _require(
+        check_values(self, "optimizer.")
+        require(self.lr > 0, f"optimizer.lr must be positive, not {self.lr}")
+        require(self.weight_decay >= 0, f"optimizer.weight_decay cannot be negative: {self.weight_decay}")
+        require(
             self.momentum is None or 0 <= self.momentum < 1,
             f"optimizer.momentum must lie in [0, 1), not {self.momentum}",
         )
-        _require(
+        require(
             not (self.nesterov and self.momentum == 0),
             "optimizer.nesterov needs momentum: set optimizer.momentum above 0",
         )
-        _require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
-        _require(self.bias_lr is None or self.bias_lr > 0, f"optimizer.bias_lr must be positive: {self.bias_lr}")
-        _require(
+        require(self.other_lr is None or self.other_lr > 0, f"optimizer.other_lr must be positive: {self.other_lr}")
+        require(self.bias_lr is None or self.bias_lr > 0, f"optimizer.bias_lr must be positive: {self.bias_lr}")
+        require(
             self.other_weight_decay is None or self.other_weight_decay >= 0,
             f"optimizer.other_weight_decay cannot be negative: {self.other_weight_decay}",
         )
-        _require(
+        require(
             self.betas is None or all(0 <= beta < 1 for beta in self.betas),
             f"optimizer.betas must lie in [0, 1), not {self.betas}",
         )
-        _refuse_unused("optimizer", self, _OPTIMIZER_FIELDS)
+        refuse_unused("optimizer", self, _OPTIMIZER_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,25 +212,26 @@ class ScheduleConfig:
     """plateau: the most drops; None: 3, as the paper."""
 
     def __post_init__(self) -> None:
-        _require(self.warmup_epochs is None or self.warmup_epochs >= 0, "schedule.warmup_epochs cannot be negative")
-        _require(
+        check_values(self, "schedule.")
+        require(self.warmup_epochs is None or self.warmup_epochs >= 0, "schedule.warmup_epochs cannot be negative")
+        require(
             self.step_epochs is None or min(self.step_epochs, default=0) >= 1,
             "schedule.step_epochs needs one or more epochs, from 1 on; None: at 1/2 and 3/4 of the run",
         )
-        _require(self.factor is None or 0 < self.factor < 1, "schedule.factor must lie in (0, 1)")
-        _require(
+        require(self.factor is None or 0 < self.factor < 1, "schedule.factor must lie in (0, 1)")
+        require(
             self.patience_epochs is None or self.patience_epochs >= 1,
             "schedule.patience_epochs must be 1 or more",
         )
-        _require(self.max_drops is None or self.max_drops >= 0, "schedule.max_drops cannot be negative")
-        _refuse_unused("schedule", self, _SCHEDULE_FIELDS)
+        require(self.max_drops is None or self.max_drops >= 0, "schedule.max_drops cannot be negative")
+        refuse_unused("schedule", self, _SCHEDULE_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides a run's outcome, but for the images themselves."""
 
-    name: tyro.conf.Suppress[str]
+    name: str
     """Name of the recipe this one derives from."""
     data: str = "cifar10"
     """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits, hf:owner/name) or a folder of
@@ -321,156 +299,80 @@ class Recipe:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, f"epochs must be 1 or more, not {self.epochs}")
-        _require(self.batch_size >= 1, f"batch_size must be 1 or more, not {self.batch_size}")
-        _require(
+        check_values(self)
+        require(self.seed >= 0, f"seed cannot be negative: {self.seed}")
+        require(self.epochs >= 1, f"epochs must be 1 or more, not {self.epochs}")
+        require(self.batch_size >= 1, f"batch_size must be 1 or more, not {self.batch_size}")
+        require(
             1 <= self.accumulate_steps <= self.batch_size,
             f"accumulate_steps must lie in 1..batch_size ({self.batch_size}), not {self.accumulate_steps}",
         )
-        _require(0 <= self.val_fraction < 1, f"val_fraction must lie in [0, 1), not {self.val_fraction}")
-        _require(0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)")
-        _require(
+        require(0 <= self.val_fraction < 1, f"val_fraction must lie in [0, 1), not {self.val_fraction}")
+        require(0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)")
+        require(
             self.ema_decay is None or 0 < self.ema_decay < 1,
             "ema_decay must lie in (0, 1), or be None for no averaging",
         )
-        _require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
-        _require(self.train_images is None or self.train_images >= 1, "train_images must be 1 or more")
-        _require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
-        _require(
+        require(self.grad_clip_norm is None or self.grad_clip_norm > 0, "grad_clip_norm must be positive")
+        require(self.train_images is None or self.train_images >= 1, "train_images must be 1 or more")
+        require(self.image_px is None or self.image_px >= 1, "image_px must be 1 or more")
+        require(
             self.train_px is None or 1 <= len(self.train_px) <= self.epochs,
             f"train_px needs one side or more, and no more than epochs ({self.epochs})",
         )
-        _require(self.resize_px is None or self.resize_px >= 1, "resize_px must be 1 or more")
-        _require(
+        require(self.resize_px is None or self.resize_px >= 1, "resize_px must be 1 or more")
+        require(
             self.resize_px is None or self.image_px is None or self.resize_px >= self.image_px,
             f"resize_px ({self.resize_px}) must be at least image_px ({self.image_px})",
         )
         largest_px = self.image_px or math.inf
-        _require(
+        require(
             self.train_px is None or all(1 <= px <= largest_px for px in self.train_px),
             f"train_px must lie in 1..image_px: {self.train_px}",
         )
-        _require(
+        require(
             self.open_test or self.val_fraction > 0,
             "without the test split the result is measured on held-out images: set val_fraction above 0",
         )
-        _require(self.stop_at_chance_epochs >= 0, "stop_at_chance_epochs cannot be negative; 0: never stop")
-        _require(self.checkpoint_every_s > 0, "checkpoint_every_s must be positive")
-        _require(self.threads is None or self.threads >= 1, "threads must be 1 or more")
-        _require(
+        require(self.stop_at_chance_epochs >= 0, "stop_at_chance_epochs cannot be negative; 0: never stop")
+        require(self.checkpoint_every_s > 0, "checkpoint_every_s must be positive")
+        require(self.threads is None or self.threads >= 1, "threads must be 1 or more")
+        require(
             self.schedule.name != "plateau" or self.val_fraction > 0,
             "the plateau schedule watches the validation error: set val_fraction above 0",
         )
-        _require(0 < self.layer_decay <= 1, f"layer_decay must lie in (0, 1], not {self.layer_decay}")
+        require(0 < self.layer_decay <= 1, f"layer_decay must lie in (0, 1], not {self.layer_decay}")
         self._check_pretrained()
         warmup_epochs = self.schedule.warmup_epochs
-        _require(
+        require(
             warmup_epochs is None or warmup_epochs <= self.epochs,
             f"schedule.warmup_epochs ({warmup_epochs}) is longer than the run of {self.epochs} epochs",
         )
 
     def _check_pretrained(self) -> None:
         """What goes with trained first weights, and what does not."""
-        _require(
+        require(
             self.freeze == "none" or self.pretrained is not None,
             f"freeze {self.freeze} keeps the first weights, which would be random: name trained ones with pretrained",
         )
-        _require(
+        require(
             self.freeze_epochs is None or self.freeze != "none",
             "freeze_epochs is not used while nothing is frozen: set freeze to features or body",
         )
-        _require(
+        require(
             self.freeze_epochs is None or 1 <= self.freeze_epochs < self.epochs,
             f"freeze_epochs must lie in 1..{self.epochs - 1}, less than epochs; None: frozen to the end",
         )
         if self.pretrained is not None:
-            _require(
+            require(
                 self.augment.normalize,
                 "pixels are scaled as the pretrained weights are used to: leave augment.normalize on",
             )
-            _require(
+            require(
                 not self.augment.raw_pixels,
                 "pixels are scaled as the pretrained weights are used to: leave augment.raw_pixels off",
             )
-            _require(
+            require(
                 not self.model.whiten,
                 "model.whiten would replace the first layer of the pretrained weights: drop one of the two",
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """What turns an image file into a network's input; it travels with the weights.
-
-    An image is turned upright (EXIF), brought to `in_channels` channels, resized so that its short side is
-    `square_px`, cut to the centre square and then to that square's centre of `image_px`, scaled to 0..1, and
-    normalised: `(x - mean) / std` per channel.
-    """
-
-    image_px: int
-    in_channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize_px: int | None = None
-    """Side of the square that the network's input is cut from; None: the input's own."""
-
-    @property
-    def square_px(self) -> int:
-        """Side of the square that an image is brought to."""
-        return self.resize_px or self.image_px
-
-    def __post_init__(self) -> None:
-        _require(self.in_channels in (1, 3), f"images have 1 or 3 channels, not {self.in_channels}")
-        _require(
-            len(self.mean) == self.in_channels == len(self.std) and min(self.std) > 0,
-            f"mean and std need {self.in_channels} values, the latter positive",
-        )
-        _require(
-            self.square_px >= self.image_px,
-            f"resize_px ({self.resize_px}) must be at least image_px ({self.image_px})",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCard:
-    """All that a weights file says beside its tensors: enough to rebuild the network and feed it."""
-
-    model: str
-    """A name of `alexnet.models`."""
-    options: dict[str, Any]
-    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation, variant."""
-    class_names: tuple[str, ...]
-    """Name of each output, in order."""
-    preprocessing: Preprocessing
-    recipe: dict[str, Any] | None = None
-    """The recipe the weights were trained by, where known."""
-    source: str | None = None
-    """Where converted weights came from."""
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """`config` (any dataclass of this module) as plain JSON values."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(kind: type[_T], values: dict[str, Any]) -> _T:
-    """Build the dataclass `kind` from `values` as `to_dict` made them; unknown keys raise `UserError`."""
-    values = {_RENAMED.get((kind.__name__, name), name): value for name, value in values.items()}
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    _require(not unknown, f"{kind.__name__} has no field {', '.join(unknown)}; it was written by another version")
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _restore(hints[name], value) for name, value in values.items()})
-
-
-def _restore(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    if typing.get_origin(hint) is typing.Literal:
-        known = typing.get_args(hint)
-        _require(value in known, f"{value!r} is none of {', '.join(known)}; it was written by another version")
-    if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast("type[Any]", hint), value)
-    return tuple(value) if typing.get_origin(hint) is tuple else value

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from alexnet.config import Recipe, from_dict
+from alexnet.config import Recipe
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
+from alexnet.plain import from_dict
 
 
 class Named(Protocol):
@@ -119,7 +120,9 @@ def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: boo
             _remove_run(folder)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
+        raise UserError(
+            f"cannot create the run folder {path.name} in {path.parent}: {error.strerror}: choose another --out"
+        ) from error
     return folder
 
 

@@ -30,7 +30,8 @@ import torch
 from PIL import Image, ImageOps
 
 from alexnet import data, runtime
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data.images import decode
 from alexnet.data.loading.from_disk import open_loader
 

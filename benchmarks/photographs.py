@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import recipes, training
-from alexnet.config import Recipe, to_dict
+from alexnet.config import Recipe
 from alexnet.data.images.decode import EXTENSIONS
 from alexnet.evaluation import load
 from alexnet.files import write_json
+from alexnet.plain import to_dict
 
 RESULT = Path(__file__).parent / "results" / "photographs.json"
 ENVIRONMENT = ("alexnet", "commit", "python", "torch", "numpy", "cpu", "gpu", "device", "precision", "threads")

@@ -25,8 +25,9 @@ from typing import Any
 import bench_table
 
 from alexnet import recipes
-from alexnet.config import Recipe, from_dict
+from alexnet.config import Recipe
 from alexnet.files import write_json
+from alexnet.plain import from_dict
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

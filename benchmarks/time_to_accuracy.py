@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import recipes
-from alexnet.config import to_dict
 from alexnet.data import load
 from alexnet.files import write_json
+from alexnet.plain import to_dict
 
 RESULTS = Path(__file__).parent / "results"
 MARK = json.loads((RESULTS / "published_weights.json").read_text())["top1"]

@@ -9,31 +9,29 @@ import math
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
-from typing import Any, get_args
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alexnet import recipes
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.config import (
     Activation,
     AugmentConfig,
     CropBorder,
     Flip,
     Init,
-    ModelCard,
     ModelConfig,
     OptimizerConfig,
     OptimizerName,
-    Preprocessing,
     Recipe,
     ScheduleConfig,
     ScheduleName,
-    from_dict,
-    to_dict,
 )
 from alexnet.errors import UserError
+from alexnet.plain import from_dict, to_dict
 
 
 @pytest.mark.parametrize(
@@ -337,3 +335,27 @@ def test_replace_checks_again():
     recipe = recipes.tiny_cifar10()
     with pytest.raises(UserError, match="epochs"):
         replace(recipe, epochs=0)
+
+
+def numeric_fields() -> list[tuple[type, str]]:
+    """Every int and float field, optional ones and those in lists included, of every kind of configuration."""
+    kinds = (Recipe, ModelConfig, AugmentConfig, OptimizerConfig, ScheduleConfig)
+    return [
+        (kind, name) for kind in kinds for name, hint in get_type_hints(kind).items() if {int, float} & parts(hint)
+    ]
+
+
+def parts(hint: Any) -> set[Any]:
+    inner = get_args(hint)
+    return {hint} | {part for each in inner for part in parts(each)} if inner else {hint}
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e308, 2**63, True, "3", "x", [1]])
+@pytest.mark.parametrize(("kind", "name"), numeric_fields())
+def test_values_that_are_no_sensible_numbers_are_refused_in_a_line(kind: type, name: str, value: Any) -> None:
+    given = (value,) if tuple in {get_origin(part) for part in parts(get_type_hints(kind)[name])} else value
+    required = {"name": "mine"} if kind is Recipe else {}
+    with pytest.raises(UserError) as refused:
+        kind(**required, **{name: given})
+    assert name in str(refused.value)
+    assert "\n" not in str(refused.value)

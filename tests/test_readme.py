@@ -14,7 +14,7 @@ import torchvision
 from PIL import Image
 
 from alexnet import cli
-from alexnet.weights import initial
+from alexnet.weights import pretrained
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -75,9 +75,9 @@ def published_weights(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     kept = tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"
     kept.parent.mkdir(parents=True)
     kept.symlink_to(desk / kept.name)
-    entry = initial._PUBLISHED["IMAGENET1K_V1"]
+    entry = pretrained._PUBLISHED["IMAGENET1K_V1"]
     monkeypatch.setitem(
-        initial._PUBLISHED, "IMAGENET1K_V1", replace(entry, sha256_begins=initial.sha256_of(kept)[:8])
+        pretrained._PUBLISHED, "IMAGENET1K_V1", replace(entry, sha256_begins=pretrained.sha256_of(kept)[:8])
     )
 
 

@@ -57,7 +57,7 @@ def test_out_is_a_file(tmp_path: Path) -> None:
 
 def test_out_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot make the run folder"):
+    with pytest.raises(UserError, match="cannot create the run folder"):
         new_run(tmp_path / "file" / "run", recipes.digits())
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import system
-from alexnet.config import Preprocessing
+from alexnet.card import Preprocessing
 from alexnet.data import AnyImages, Dataset
 from alexnet.data.images import cache
 from alexnet.data.transforms.augment import Normalizer

@@ -8,13 +8,14 @@ from typing import Any
 
 from alexnet import models, recipes, weights
 from alexnet.baseline.recipe import BaselineRecipe, get, summary
-from alexnet.config import ModelCard, to_dict
+from alexnet.card import ModelCard
 from alexnet.data import Dataset, SplitName
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent, Trial, worst_mistakes, write_report
 from alexnet.files import write_json
 from alexnet.models import pipelines
+from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 

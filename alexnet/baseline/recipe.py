@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro.conf
-
 from alexnet.errors import UserError
 
 Loss = Literal["svm", "logistic"]
@@ -21,7 +19,7 @@ Loss = Literal["svm", "logistic"]
 class BaselineRecipe:
     """Everything that decides a baseline's outcome, but for the images themselves."""
 
-    name: tyro.conf.Suppress[str]
+    name: str
     """Name of the pipeline."""
     data: str = "cifar10"
     """Images: the name of a source (cifar10, cifar100, fashion_mnist, mnist, digits) or a folder of class folders."""

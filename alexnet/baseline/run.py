@@ -17,12 +17,13 @@ from alexnet.baseline.dictionary import learn_dictionary
 from alexnet.baseline.extract import Table, extract
 from alexnet.baseline.finish import finish
 from alexnet.baseline.recipe import BaselineRecipe, WordsRecipe
-from alexnet.config import ModelCard, Preprocessing, to_dict
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.data import DataLike, Dataset, source_name, with_train_images
 from alexnet.data import load as load_data
 from alexnet.data.loading.plan import seed_for
 from alexnet.errors import UserError
 from alexnet.models import pipelines
+from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder, check_overwrite, new_run, write_recipe
 from alexnet.runtime import Runtime
 

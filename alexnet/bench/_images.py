@@ -11,7 +11,8 @@ from PIL import Image
 
 from alexnet import models
 from alexnet.bench.tasks import Setting
-from alexnet.config import ModelName, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import ModelName
 from alexnet.data import Dataset, Images, load
 
 _PHOTOS = 32

@@ -12,7 +12,7 @@ import torch
 from alexnet import models
 from alexnet.bench._images import dataset, in_memory, preprocessing
 from alexnet.bench.tasks import WARMUP_STEPS, Setting
-from alexnet.config import ModelCard
+from alexnet.card import ModelCard
 from alexnet.data import load_split
 from alexnet.evaluation import Classifier
 from alexnet.evaluation.evaluate import evaluate

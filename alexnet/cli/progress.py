@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from alexnet import baseline, studies
 from alexnet.config import Recipe
 from alexnet.errors import UserError
+from alexnet.files import printable
 from alexnet.run_folder import RunFolder
 from alexnet.training import Observer, Progress
 
@@ -44,7 +45,7 @@ def observe_study() -> studies.Observer:
 
 
 def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(printable(text), soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alexnet.bench import HEAD, TASKS, rows
+from alexnet.files import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 def line(text: str) -> None:
     """One line as it is: never wrapped, and square brackets in file names are not markup."""
-    print(text)
+    print(printable(text))
 
 
 def complaint(text: str) -> None:
     """A line on standard error, with the program's name before it."""
-    print(f"alexnet: {text}", file=sys.stderr)
+    print(f"alexnet: {printable(text)}", file=sys.stderr)
 
 
 def json_object(values: Any, indent: int | None = 2) -> None:
@@ -68,7 +69,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table under its head."""
     grid = Table(*head, box=box.SIMPLE_HEAD)
     for row in rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(grid)
 
 

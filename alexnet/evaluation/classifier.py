@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from alexnet import runtime as runtimes
 from alexnet import weights
-from alexnet.config import CropBorder, ModelCard, Precision
+from alexnet.card import ModelCard
+from alexnet.config import CropBorder, Precision
 from alexnet.data import AnyImages, DataLike, Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
 from alexnet.errors import UserError

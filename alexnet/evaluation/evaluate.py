@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import CropBorder, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import CropBorder
 from alexnet.data import AnyImages
 from alexnet.data.transforms.augment import Normalizer
 from alexnet.errors import UserError

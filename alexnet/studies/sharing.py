@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import to_dict
 from alexnet.errors import UserError
 from alexnet.files import write_json
+from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.studies.study import AnyRecipe
 

@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing, Recipe, to_dict
+from alexnet.card import ModelCard, Preprocessing
+from alexnet.config import Recipe
 from alexnet.data import AnyImages, Dataset, channel_statistics
 from alexnet.data.loading.plan import seed_for
 from alexnet.data.transforms.augment import Normalizer
 from alexnet.distributed import World
 from alexnet.errors import UserError
+from alexnet.plain import to_dict
 from alexnet.weights import CUSTOM, PretrainedWeights
 
 _MODEL_OPTIONS = ("activation", "dropout", "norm", "pool_px", "towers", "variant", "without")

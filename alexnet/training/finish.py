@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from alexnet import models, recipes, weights
-from alexnet.config import ModelCard, Recipe, from_dict, to_dict
+from alexnet.card import ModelCard
+from alexnet.config import Recipe
 from alexnet.data import Dataset, SplitName
 from alexnet.distributed import LOADING_S
 from alexnet.evaluation.evaluate import log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent, worst_mistakes, write_report
 from alexnet.files import write_json
+from alexnet.plain import from_dict, to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 

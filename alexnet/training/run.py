@@ -13,11 +13,13 @@ from torch import nn
 
 from alexnet import distributed, models, weights
 from alexnet import runtime as runtimes
-from alexnet.config import HANG_TIMEOUT_S, ModelCard, Recipe, to_dict
+from alexnet.card import ModelCard
+from alexnet.config import HANG_TIMEOUT_S, Recipe
 from alexnet.data import DataLike, Dataset, Streaming, source_name, with_train_images
 from alexnet.data import load as load_data
 from alexnet.distributed import World
 from alexnet.errors import UserError
+from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder, begun_by, check_overwrite, new_run, write_recipe
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint

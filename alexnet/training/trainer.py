@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.config import Preprocessing, Recipe
+from alexnet.card import Preprocessing
+from alexnet.config import Recipe
 from alexnet.data import Dataset
 from alexnet.data.loading.from_disk import open_loader
 from alexnet.data.loading.plan import seed_for

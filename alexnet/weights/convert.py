@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.errors import UserError
 from alexnet.models import ConvNet
 from alexnet.models._build import maps_px

@@ -15,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from alexnet.config import ModelCard, from_dict, to_dict
+from alexnet.card import ModelCard
 from alexnet.errors import UserError
 from alexnet.files import atomic_write
 from alexnet.models import ConvNet
+from alexnet.plain import from_dict, to_dict
 from alexnet.weights._files import detect
 from alexnet.weights._fit import empty_net, entries, mismatches
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from alexnet import models
-from alexnet.config import ModelCard
+from alexnet.card import ModelCard
 from alexnet.errors import UserError
 from alexnet.files import socket_timeout
 from alexnet.models import ConvNet

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from alexnet import baseline, weights
 from alexnet.baseline import extract
 from alexnet.baseline.finish import repeat_command
-from alexnet.config import Preprocessing
+from alexnet.card import Preprocessing
 from alexnet.data import Dataset, Images
 from alexnet.errors import UserError
 from alexnet.evaluation import load

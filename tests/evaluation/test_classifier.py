@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from alexnet import models, weights
-from alexnet.config import ModelCard, Preprocessing
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, Failure, Prediction, load
 from alexnet.evaluation import classifier as module

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, Ensemble
 from alexnet.runtime import Runtime

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import models
-from alexnet.config import Preprocessing
+from alexnet.card import Preprocessing
 from alexnet.data import Images
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import align_labels, evaluate, log_probabilities, summarize

@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from alexnet import models, recipes, training
-from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Precision, Preprocessing, ScheduleConfig
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Precision, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.distributed import World
 from alexnet.errors import Interrupted, UserError

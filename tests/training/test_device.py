@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from alexnet import models, training
-from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe, ScheduleConfig
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.run_folder import new_run
 from alexnet.runtime import Runtime

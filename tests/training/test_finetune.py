@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from alexnet import models, training, weights
-from alexnet.config import AugmentConfig, ModelCard, ModelConfig, OptimizerConfig, Preprocessing, Recipe
+from alexnet.card import ModelCard, Preprocessing
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe
 from alexnet.data import Dataset
 from alexnet.errors import UserError
 from alexnet.training.finetune import class_weights, group_by_layer, set_frozen

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from alexnet import cli, models, training, weights
-from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Preprocessing, Recipe
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe
 from alexnet.data import Dataset
 from alexnet.data.split import drawn
 from alexnet.data.transforms.augment import Normalizer

@@ -14,15 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from alexnet import models, runtime, training, weights
-from alexnet.config import (
-    AugmentConfig,
-    ModelCard,
-    ModelConfig,
-    OptimizerConfig,
-    Preprocessing,
-    Recipe,
-    ScheduleConfig,
-)
+from alexnet.card import ModelCard, Preprocessing
+from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate

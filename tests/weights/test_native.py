@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from alexnet import models
-from alexnet.config import ModelCard, Preprocessing
+from alexnet.card import ModelCard, Preprocessing
 from alexnet.errors import UserError
 from alexnet.weights import load, native, read_card, save
 

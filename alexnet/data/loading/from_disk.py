@@ -8,7 +8,8 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data.dataset import AnyImages, Images
 from alexnet.data.images.streamed import CropBatch, StreamedImages, Waited
 from alexnet.data.loading.from_memory import Loader

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data.dataset import Images
 from alexnet.data.loading.plan import BatchTransform, EpochPlan, draw_plan
 from alexnet.data.transforms.augment import (

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data.transforms.augment import Normalizer, cutout, cutout_places, flip, mix, shrink
 from alexnet.data.transforms.color import ColorComponents
 

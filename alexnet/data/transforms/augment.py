@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet.config import CropBorder, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import CropBorder
 
 
 def crop_places(side_px: int, padding_px: int, image_px: int) -> int:

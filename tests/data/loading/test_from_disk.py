@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from alexnet import data
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data import Images, StreamedImages
 from alexnet.data.images.streamed import FileStore
 from alexnet.data.loading.from_disk import StreamLoader, open_loader

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data import Images
 from alexnet.data.loading.from_memory import Loader
 from alexnet.data.loading.plan import EpochPlan, seed_for

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data import Images
 from alexnet.data.loading.from_memory import Loader
 from alexnet.data.loading.plan import balanced_order

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from alexnet.config import Preprocessing
+from alexnet.card import Preprocessing
 from alexnet.data.transforms.augment import Normalizer, crop_places, cutout, cutout_places, flip, random_crop, shrink
 
 CPU = torch.device("cpu")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.config import AugmentConfig, Preprocessing
+from alexnet.card import Preprocessing
+from alexnet.config import AugmentConfig
 from alexnet.data import Images
 from alexnet.data.loading.from_memory import Loader
 from alexnet.data.transforms.augment import Normalizer

@@ -6,8 +6,7 @@ A recipe derives from another with `dataclasses.replace`; results stand in `benc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from dataclasses import replace
 
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.errors import UserError
@@ -309,31 +308,3 @@ def summary(name: str) -> str:
     """One line on what the recipe `name` is for."""
     get(name)
     return (_RECIPES[name].__doc__ or "").partition("\n")[0]
-
-
-def overrides(recipe: Recipe) -> list[str]:
-    """The command-line flags that turn the recipe of the same name into `recipe`."""
-    return flags(get(recipe.name), recipe)
-
-
-def flags(base: Any, changed: Any) -> list[str]:
-    """The command-line flags that turn the dataclass `base` into `changed`, one of its kind."""
-    return _flags(base, changed, "--")
-
-
-def _flags(base: Any, changed: Any, prefix: str) -> list[str]:
-    found: list[str] = []
-    hints = get_type_hints(type(base))
-    for name in (field.name for field in fields(base)):
-        old, new = getattr(base, name), getattr(changed, name)
-        flag = prefix + name.replace("_", "-")
-        if is_dataclass(old):
-            found += _flags(old, new, f"{flag}.")
-        elif old == new or name == "data":  # --data is named by every command anyway
-            continue
-        elif hints[name] is bool:  # a switch; `bool | None` takes a value
-            head, _, last = flag.rpartition(".")
-            found.append(flag if new else (f"{head}.no-{last}" if head else f"--no-{flag[2:]}"))
-        else:
-            found += [flag, *map(str, new if isinstance(new, tuple) else (new,))]
-    return found

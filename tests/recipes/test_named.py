@@ -9,7 +9,8 @@ import pytest
 import tyro
 
 from alexnet import models, recipes
-from alexnet.cli import commands
+from alexnet.cli.commands.common import plain
+from alexnet.cli.commands.train import AnyRecipe
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.errors import UserError
 
@@ -34,10 +35,10 @@ NAMES = {
 def parse(words: list[str]) -> Recipe:
     """What `alexnet train` makes of a recipe's name and flags."""
 
-    def chosen(recipe: Annotated[commands._AnyRecipe, tyro.conf.arg(name="")]) -> Recipe:
+    def chosen(recipe: Annotated[AnyRecipe, tyro.conf.arg(name="")]) -> Recipe:
         return recipe
 
-    return tyro.cli(chosen, args=words, config=(tyro.conf.CascadeSubcommandArgs,))
+    return plain(tyro.cli(chosen, args=words, config=(tyro.conf.CascadeSubcommandArgs,)))
 
 
 def test_names():

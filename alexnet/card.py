@@ -1,0 +1,58 @@
+"""What travels with weights: how images become a network's input, and what its outputs mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from alexnet._checks import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What turns an image file into a network's input; it travels with the weights.
+
+    An image is turned upright (EXIF), brought to `in_channels` channels, resized so that its short side is
+    `square_px`, cut to the centre square and then to that square's centre of `image_px`, scaled to 0..1, and
+    normalised: `(x - mean) / std` per channel.
+    """
+
+    image_px: int
+    in_channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize_px: int | None = None
+    """Side of the square that the network's input is cut from; None: the input's own."""
+
+    @property
+    def square_px(self) -> int:
+        """Side of the square that an image is brought to."""
+        return self.resize_px or self.image_px
+
+    def __post_init__(self) -> None:
+        require(self.in_channels in (1, 3), f"images have 1 or 3 channels, not {self.in_channels}")
+        require(
+            len(self.mean) == self.in_channels == len(self.std) and min(self.std) > 0,
+            f"mean and std need {self.in_channels} values, the latter positive",
+        )
+        require(
+            self.square_px >= self.image_px,
+            f"resize_px ({self.resize_px}) must be at least image_px ({self.image_px})",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """All that a weights file says beside its tensors: enough to rebuild the network and feed it."""
+
+    model: str
+    """A name of `alexnet.models`."""
+    options: dict[str, Any]
+    """Its keyword arguments: num_classes, in_channels, image_px, dropout, activation, variant."""
+    class_names: tuple[str, ...]
+    """Name of each output, in order."""
+    preprocessing: Preprocessing
+    recipe: dict[str, Any] | None = None
+    """The recipe the weights were trained by, where known."""
+    source: str | None = None
+    """Where converted weights came from."""

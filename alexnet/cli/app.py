@@ -1,0 +1,127 @@
+"""The entry: parses the command line, runs a command, and turns errors into messages and exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from alexnet._version import __version__
+from alexnet.cli import overview
+from alexnet.errors import Interrupted, PeerLostError, UserError
+from alexnet.files import printable
+
+_PEER_LOST, _WRONG_USE = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Exit status: 0 done; 1 some files failed; 2 a user-correctable error, in a line or two (`--debug` shows where);
+    130 stopped by Ctrl-C, 143 by SIGTERM. Of several processes, 1 also where another one ended.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if words == ["--version"]:
+        print(f"alexnet {__version__}")
+        sys.exit(0)
+    if not words or words[0] in ("-h", "--help"):
+        print(overview.text())
+        sys.exit(0)
+    logging.basicConfig(stream=sys.stderr, format="alexnet: %(message)s")
+    # Of processes that train together, one tells what all would.
+    speaks = words[:1] != ["train"] or os.environ.get("RANK", "0") == "0"
+    logging.getLogger("alexnet").setLevel((logging.DEBUG if debug else logging.INFO) if speaks else logging.ERROR)
+    try:
+        with _heard(speaks):
+            status = _run(words)
+        sys.stdout.flush()
+    except UserError as error:
+        if debug:
+            raise
+        _complain_once(str(error))
+        status = _WRONG_USE
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        if debug:
+            raise
+        _complain_once(_reason(error))
+        status = _WRONG_USE
+    except Interrupted as stop:
+        if speaks:
+            print(f"alexnet: {printable(str(stop))}", file=sys.stderr)
+        status = 128 + stop.signal
+    except PeerLostError as loss:
+        _complain_once(str(loss))
+        status = _PEER_LOST
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+@contextlib.contextmanager
+def _heard(speaks: bool) -> Iterator[None]:
+    """Within the block, what is printed is seen only where this process speaks for all."""
+    with contextlib.ExitStack() as stack:
+        if not speaks:
+            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
+def _complain_once(text: str) -> None:
+    """Tell an error, unless another of the processes that train together has."""
+    if "RANK" in os.environ:
+        from alexnet.distributed import may_speak
+
+        if not may_speak(text):
+            return
+    print(f"alexnet: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def _reason(error: OSError) -> str:
+    """What could not be read or written, and why; of a file in a folder that is missing, the folder."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return f"cannot write: {reason}"
+    path = Path(os.fsdecode(error.filename))
+    missing = isinstance(error, FileNotFoundError) and not path.parent.exists()
+    return f"{path.parent if missing else path}: {reason}"
+
+
+def _with_recipe_file(words: list[str]) -> list[str]:
+    """`train my.toml ...` as the recipe it derives from and the flags that make it, before the user's own."""
+    from alexnet import recipes
+
+    if words[0] != "train" or len(words) < 2 or Path(words[1]).suffix not in recipes.FILE_SUFFIXES:
+        return words
+    recipe = recipes.read(words[1])
+    if recipe.name not in recipes.names():
+        recipe = dataclasses.replace(recipe, name=recipes.DEFAULT)
+    return ["train", recipe.name, "--data", recipe.data, *recipes.overrides(recipe), *words[2:]]
+
+
+def _run(words: list[str]) -> int:
+    import tyro
+
+    from alexnet import baseline, recipes, studies
+    from alexnet.cli.commands import app
+
+    words = _with_recipe_file(words)
+    overview.check_words(words, recipes.names(), baseline.names(), studies.NAMES)
+
+    status: int = app.cli(
+        prog="alexnet",
+        args=words,
+        description="AlexNet and its relatives: train, evaluate and predict on images.",
+        config=(tyro.conf.CascadeSubcommandArgs,),
+    )
+    return status

@@ -1,0 +1,50 @@
+"""Recipes: the named ones, files that hold one, and the flags that make one."""
+
+from alexnet.recipes.file import FILE_SUFFIXES, read, write
+from alexnet.recipes.flags import flags, overrides
+from alexnet.recipes.named import (
+    DEFAULT,
+    cifar_alexnet_best,
+    cifar_alexnet_fast,
+    digits,
+    finetune,
+    get,
+    imagenet_2012,
+    imagenet_modern,
+    lenet_cifar10,
+    lenet_fashion,
+    names,
+    photos,
+    summary,
+    tiny_cifar10,
+    tiny_cifar10_best,
+    tiny_fast,
+    tutorial_tiny,
+    tutorial_tiny_momentum,
+)
+
+__all__ = [
+    "DEFAULT",
+    "FILE_SUFFIXES",
+    "cifar_alexnet_best",
+    "cifar_alexnet_fast",
+    "digits",
+    "finetune",
+    "flags",
+    "get",
+    "imagenet_2012",
+    "imagenet_modern",
+    "lenet_cifar10",
+    "lenet_fashion",
+    "names",
+    "overrides",
+    "photos",
+    "read",
+    "summary",
+    "tiny_cifar10",
+    "tiny_cifar10_best",
+    "tiny_fast",
+    "tutorial_tiny",
+    "tutorial_tiny_momentum",
+    "write",
+]
