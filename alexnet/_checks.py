@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from alexnet.errors import UserError
 
-_LARGEST_INT, _LARGEST_SEED, _LARGEST_FLOAT = 2**31 - 1, 2**63 - 1, 1e30
+_LARGEST_INT, _LARGEST_SEED, _LARGEST_FLOAT = 2**31 - 1, 2**63 - 1, 1e12
 
 
 def check_values(config: Any, group: str = "") -> None:

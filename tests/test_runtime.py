@@ -71,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fail(_run: Path, out: Path) -> None:
-    bad = recipe(optimizer=alexnet.OptimizerConfig(lr=1e30), batch_size=8)
+    bad = recipe(optimizer=alexnet.OptimizerConfig(lr=1e12), batch_size=8)
     with pytest.raises(UserError):
         alexnet.train(bad, source(), out=out)
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +96,37 @@ def test_the_facts_of_digits_are_true() -> None:
     facts = data.SOURCES["digits"]
     assert (len(dataset.train), len(dataset.open_test())) == (facts.train_images, facts.test_images)
     assert len(dataset.class_names) == facts.classes
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("command", ["check", "info", "train", "pack"])
+def test_pipes_and_devices_are_no_images(tmp_path: Path, command: str) -> None:
+    """None of the commands waits for a pipe that nobody writes to, or reads a device without end."""
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.new("RGB", (16, 16), (40 * i, 0, 0)).save(tmp_path / "pets" / name / f"{i}.png")
+    os.mkfifo(tmp_path / "pets/cat/pipe.jpg")
+    (tmp_path / "pets/dog/zero.jpg").symlink_to("/dev/zero")
+    words = {
+        "check": ["data", "check", "pets"],
+        "info": ["data", "info", "pets"],
+        "train": ["train", "photos", "--data", "pets", "--epochs", "1", "--image-px", "16", "--out", "run"],
+        "pack": ["data", "pack", "pets", "out"],
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-m", "alexnet", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,  # only a hang takes as long
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert done.returncode == {"check": 1, "info": 0, "train": 2, "pack": 2}[command], said
+    if command == "check":
+        assert "pipe.jpg: not a regular file" in said
+        assert "zero.jpg: not a regular file" in said
+    elif command != "info":
+        assert "not a regular file" in said

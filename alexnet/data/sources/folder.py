@@ -488,7 +488,7 @@ def count_sizes(root: Path, paths: Iterable[str]) -> tuple[Counter[str], Counter
     modes: Counter[str] = Counter()
     for path in paths:
         try:
-            with Image.open(root / path) as image:
+            with os.fdopen(decode.open_regular(root / path), "rb") as file, Image.open(file) as image:
                 sizes[f"{image.width}x{image.height}"] += 1
                 modes[image.mode] += 1
         except Exception:  # whatever Pillow's plugins raise on a broken header
