@@ -3,25 +3,34 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-all lint wheel bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/alexnet train digits
 
+# The quick tests, minutes on two cores.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+# All of them; ARGS="--cov" also measures the coverage.
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+wheel: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
 # Beside other software: make bench DATA=FOLDER; ARGS="train_256 --reps 5" and the like narrow it down.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py $(ARGS) $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf $(VENV) .bench build dist runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench build dist runs .pytest_cache .mypy_cache .ruff_cache .coverage
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
