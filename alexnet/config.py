@@ -93,7 +93,7 @@ class AugmentConfig:
     where pixels are not normalised; 0: none."""
     pca_color: float = 0.0
     """Shift the colour of each image along the principal components of the pixels' colours, by their variance times a
-    draw of this deviation, anew at every use (Krizhevsky 2012, section 4.1: 0.1); 0: none."""
+    draw of this standard deviation, anew at every use (Krizhevsky 2012, section 4.1: 0.1); 0: none."""
     pca_color_of: ColorSource = "train"
     """Whose components: the training split's own, or ImageNet's as they were published."""
     mixup: float = 0.0
@@ -103,7 +103,7 @@ class AugmentConfig:
     """Instead put a rectangle of the neighbour into each image, its share drawn likewise (Yun 2019: 1); with mixup
     also set, each image takes one of the two by chance; 0: none."""
     normalize: bool = True
-    """Subtract the training split's channel means and divide by its deviations; False: pixels in 0..1 only."""
+    """Subtract the training split's channel means and divide by its standard deviations; False: pixels in 0..1."""
     raw_pixels: bool = False
     """Leave pixels on their scale of 0..255: normalising subtracts the means alone (Krizhevsky 2012, section 2)."""
 
@@ -267,7 +267,7 @@ class Recipe:
     grad_clip_norm: float | None = None
     """Longest gradient taken as it is; longer ones are scaled to this length."""
     stop_at_chance_epochs: int = 5
-    """Stop when the loss is still that of guessing after so many epochs, and 500 steps; 0: never."""
+    """Stop when the loss is still at chance level after this many epochs, and 500 steps; 0: never."""
     open_test: bool = True
     """Measure the result on the test split; False: on the held-out images, so that trials leave it unseen."""
     checkpoint_every_s: float = 300.0
@@ -283,7 +283,7 @@ class Recipe:
     """Threads of each process on the CPU; None: as many as it may run on, those of one host sharing its CPUs."""
     pretrained: str | None = None
     """Trained weights to begin with: torchvision:IMAGENET1K_V1 (for alexnet_owt), a run folder or a file of weights;
-    the last layer begins anew where the classes are others. None: fresh weights, see model.init."""
+    the last layer is reinitialised where the classes differ. None: fresh weights, see model.init."""
     freeze: Freeze = "none"
     """Layers that keep the weights of pretrained: none, the convolutions (features), or all but the last (body)."""
     freeze_epochs: int | None = None

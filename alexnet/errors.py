@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """A mistake the user can mend: the message says what is wrong, where, and what to do.
+    """A user-correctable error: the message says what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with 2.
     """
 
 
 class TrainingFailedError(UserError):
-    """The network did not learn: its loss or its scores are no numbers, or its loss is that of guessing."""
+    """The network did not learn: its loss or scores are not finite, or its loss stays at chance level."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not an error

@@ -69,7 +69,7 @@ class RunFolder:
         values = self.read_values()
         try:
             if values.get("kind") == "baseline":
-                raise UserError("it holds a baseline: begin again with `alexnet baseline NAME --overwrite`")
+                raise UserError("it holds a baseline, not resumable: run `alexnet baseline NAME --overwrite`")
             return from_dict(Recipe, values["recipe"]), values
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"cannot read {self.recipe}: {error}") from error
@@ -149,7 +149,7 @@ def begun_by(launch: str | None, out: str | os.PathLike[str] | None, recipe: Rec
 
 
 def check_overwrite(out: str | os.PathLike[str] | None, *, overwrite: bool) -> None:
-    """Raise `UserError` where a run at `out` would hide or replace what is there without being told to."""
+    """Raise `UserError` where a run at `out` would hide or replace what is there unless asked to."""
     if out is None or not os.path.lexists(out):
         return
     path = Path(out)

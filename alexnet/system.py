@@ -21,7 +21,7 @@ def usable_cores() -> int:
 
 
 def total_bytes() -> int | None:
-    """The machine's memory; None where it cannot be told."""
+    """The machine's memory; None where it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not on Windows
@@ -29,7 +29,7 @@ def total_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """What can be used without pushing others out, within this container's bounds; None where it cannot be told."""
+    """What can be used without pushing others out, within this container's bounds; None where it is unknown."""
     bounds = [bound for bound in (_free_bytes(), _container_bytes()) if bound is not None]
     return min(bounds, default=total_bytes())
 

@@ -64,8 +64,8 @@ def fit_classifier(
         recipe: what to fit.
         table: features and labels.
         generator: draws landmarks.
-        tried: told of each setting.
-        on_progress: told how far fitting is.
+        tried: called with each setting.
+        on_progress: called as fitting proceeds.
     """
     if isinstance(recipe, KernelRecipe):
         return _fit_kernel(recipe, table, generator, tried, on_progress)
@@ -229,7 +229,7 @@ def _share(right_N: Tensor) -> float:
 
 
 class _Steps:
-    """Tells of a solver's steps, whose total is not known."""
+    """Reports a solver's steps, whose total is not known."""
 
     def __init__(self, stage: str, on_progress: OnProgress) -> None:
         self._stage, self._on_progress, self._done = stage, on_progress, 0

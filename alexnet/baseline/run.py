@@ -32,7 +32,7 @@ _DEFAULT_PX = 64  # of photographs: gradients need more of them than 32 px hold
 
 
 class Observer:
-    """Told what happens in a run; each method may be overridden."""
+    """Callbacks of a run; override any of them."""
 
     def on_load(self, done: int, total: int) -> None:
         """So many image files are decoded; not called where they were before."""
@@ -70,7 +70,7 @@ def fit(
         root: where the source's files are, where they are not in the default place.
         out: the run folder; None: `runs/<name>-<time>` here.
         overwrite: replace an earlier run at `out`.
-        observer: told of progress.
+        observer: receives progress callbacks.
 
     Returns:
         The run folder, with `model.safetensors`, `result.json` and `report.html`.
@@ -133,7 +133,7 @@ def _build(
     folder: RunFolder,
     watching: Observer,
 ) -> tuple[pipelines.Pipeline, ModelCard, dict[str, Any]]:
-    """The pipeline with all its numbers, its card, and what is told of its making."""
+    """The pipeline with all its numbers, its card, and the facts of its fit."""
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
 
     def elapsed_s() -> float:

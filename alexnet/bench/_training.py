@@ -2,7 +2,7 @@
 
 Training goes through `Trainer` as it is, with its own loader, progress and checkpoints; an observer looks at the
 clock and ends the run. Share of the matrix rate (MFU): operations a second over those of a product of two square
-matrices in the same number type, timed in the same process before and after. Operations of an image are counted as
+matrices in the same dtype, timed in the same process before and after. Operations of an image are counted as
 2 x 3 x the multiply-adds of its forward pass: once forward, and once each for the gradients of inputs and weights.
 The first layer's input gradient, which nobody needs, is counted; element-wise work and the optimiser are not.
 """

@@ -23,7 +23,7 @@ from alexnet.runtime import Runtime
 class _Measure:
     run: Callable[[Setting, Runtime], dict[str, Any]]
     precision: Precision = "auto"
-    """auto as `alexnet train`, fp32 as `alexnet evaluate` and `predict`, unless they are told otherwise."""
+    """auto as `alexnet train`, fp32 as `alexnet evaluate` and `predict`, by default."""
 
 
 _MEASURES: dict[MeasureName, _Measure] = {

@@ -38,9 +38,9 @@ class Contender:
     command: tuple[str, ...]
     """The process to start."""
     told: str
-    """The command as the result tells it, without this machine's folders."""
+    """The command as the result records it, without this machine's folders."""
     threads: int
-    """Cores it may run on, and threads it is told to use."""
+    """Cores it may run on, and threads it should use."""
     unavailable: str | None = None
     """Why it cannot be started at all; None: it can."""
 
@@ -86,7 +86,7 @@ def run(
                 except RunError as error:
                     outcome.failure = str(error)
             elif rep > 1:
-                continue  # told already
+                continue  # reported already
             if on_run is not None:
                 on_run(rep, outcome)
     return outcomes

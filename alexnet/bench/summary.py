@@ -21,7 +21,7 @@ def summarize(outcomes: Sequence[Outcome], settings: dict[str, Any]) -> dict[str
         settings: how it was run; kept as it is.
 
     Returns:
-        `date` (UTC), `settings`, `machine` (as the first contender to tell it saw it) and `tasks`: for each its
+        `date` (UTC), `settings`, `machine` (as the first contender reported it) and `tasks`: for each its
         title, unit and contenders. A contender that ran has `versions`, `runs` (what else it printed), `median`,
         `min`, `max` and `ratio`: the first contender's figure divided by its own, repetition by repetition, with
         median, min and max. Where operations were counted, `gemm_share` is its rate of operations divided by that

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(overview.text())
         sys.exit(0)
     logging.basicConfig(stream=sys.stderr, format="alexnet: %(message)s")
-    # Of processes that train together, one tells what all would.
+    # Of processes that train together, one prints for all.
     speaks = words[:1] != ["train"] or os.environ.get("RANK", "0") == "0"
     logging.getLogger("alexnet").setLevel((logging.DEBUG if debug else logging.INFO) if speaks else logging.ERROR)
     try:
@@ -78,7 +78,7 @@ def _heard(speaks: bool) -> Iterator[None]:
 
 
 def _complain_once(text: str) -> None:
-    """Tell an error, unless another of the processes that train together has."""
+    """Print an error, unless another of the processes that train together has."""
     if "RANK" in os.environ:
         from alexnet.distributed import may_speak
 

@@ -60,7 +60,7 @@ def describe(source: registry.FileName, *, root: registry.FileName | None = None
 
     Returns:
         `source`, `available` (are its files here), `path`, `split` (how it is split), `classes` (names, or None
-        where only the files tell), `images` (count of each split), `images_per_class` (folders only), `sizes` and
+        where only the files say), `images` (count of each split), `images_per_class` (folders only), `sizes` and
         `modes` (how often each occurs among `sampled` images), `ignored_files`.
 
     Raises:

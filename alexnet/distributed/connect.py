@@ -61,7 +61,7 @@ def connected(world: World, hang_timeout_s: float) -> Iterator[None]:
         dist.destroy_process_group()
     finally:
         watch.end()
-        if dist.is_initialized() and not _between_gpus():  # with NCCL this could wait for a rank that is no more
+        if dist.is_initialized() and not _between_gpus():  # with NCCL this could wait for a rank that has exited
             dist.destroy_process_group()
 
 
@@ -133,7 +133,7 @@ def meet(store: Any, world: World, timeout_s: float) -> str:
 
 
 def _has_taken(store: Any, name: str, rank: int) -> bool:
-    """Whether `rank` knows the name of this meeting, which it is told as soon as it came."""
+    """Whether `rank` knows the name of this meeting, which it receives as soon as it joins."""
     if store.check([f"taken {name} {rank}"]):
         return True
     if store.check([f"come {rank}"]):
@@ -149,7 +149,7 @@ def _wait_until(is_so: Callable[[], bool], deadline_s: float) -> None:
 
 
 def _loss(looking: watch.Watch, error: RuntimeError) -> str:
-    """Who is no more, as far as can be seen."""
+    """Which ranks exited, as far as can be seen."""
     try:
         with _undisturbed():
             gone = looking.gone()
@@ -174,9 +174,9 @@ def _undisturbed() -> Iterator[None]:
 
 
 def may_speak(text: str) -> bool:
-    """Whether this process is the one to tell `text`, an error that many may meet at once or one alone.
+    """Whether this process is the one to print `text`, an error that many may meet at once or one alone.
 
-    Connected ranks tell it once a launch. Before they are connected, errors meet all ranks of a host alike.
+    Connected ranks print it once a launch. Before they are connected, errors meet all ranks of a host alike.
     """
     world = from_environment()
     if _store is not None:

@@ -1,4 +1,4 @@
-"""Which rank keeps the others waiting: each tells a store now and then that it runs, and where it stands."""
+"""Which rank keeps the others waiting: each reports to a store now and then that it runs, and its position."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAILED = 1
 
 @dataclass(frozen=True)
 class Place:
-    """What a rank last told of itself."""
+    """A rank's last report."""
 
     rank: int
     host: str
@@ -30,7 +30,7 @@ class Place:
     beats: int
     """Signs of life so far."""
     moves: int
-    """How often it told where it stands."""
+    """How often it reported its position."""
     where: str
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Place:
 
 
 class Watch:
-    """A thread that tells where this rank stands and, when it has stood there for too long, which rank is behind.
+    """A thread that reports this rank's position and, when it has stood there for too long, which rank is behind.
 
     Then it ends the process, however deep that waits: torchrun starts all ranks again, or gives up.
 
@@ -100,7 +100,7 @@ class Watch:
         self._store.set(str(self._rank), json.dumps(place))
 
     def _places(self) -> list[Place]:
-        """Where all ranks stand that have told so."""
+        """Positions of all ranks that have reported."""
         names = [str(rank) for rank in range(self._size)]
         known = [name for name in names if self._store.check([name])]
         return [Place(int(name), *json.loads(self._store.get(name))) for name in known]
@@ -134,7 +134,7 @@ def describe(before: Sequence[Place], now: Sequence[Place], quiet_s: float) -> s
     waiting = [place for place in now if place not in behind]
     named = "; ".join(f"{place} has not moved since {place.where}, {quiet_s:.0f} s ago" for place in behind)
     if not waiting:
-        return f"no rank moves: {named}"
+        return f"all ranks are stalled: {named}"
     state = " (the process does not run)" if stopped else ""
     ranks = ", ".join(str(place.rank) for place in waiting)
     verb = f"rank {ranks} waits" if len(waiting) == 1 else f"ranks {ranks} wait"
@@ -160,6 +160,6 @@ def end() -> None:
 
 
 def moved(where: str, limit_s: float) -> None:
-    """Tell the watch, where there is one, that this rank has come to `where`."""
+    """Report to the watchdog, where there is one, that this rank has reached `where`."""
     if _watch is not None:
         _watch.moved(where, limit_s)

@@ -1,4 +1,4 @@
-"""The processes that train together, and what they tell each other."""
+"""The processes that train together, and how they synchronise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class World:
     """The processes of one run, as one of them (a rank) sees them.
 
     A process by itself is a world of one, in which all that is here costs nothing and changes nothing. In larger ones
-    each method that tells or asks the others must be called by all ranks, in the same order. What they tell goes
+    each method that communicates must be called by all ranks, in the same order. What they send goes
     over the CPU's network (gloo), so no rank waits for its GPU.
     """
 
@@ -57,7 +57,7 @@ class World:
         return start + n * self.rank // self.size, start + n * (self.rank + 1) // self.size
 
     def at(self, where: str, limit_s: float = 0.0) -> None:
-        """Tell the watch over hanging ranks where this one stands.
+        """Report this rank's position to the watchdog.
 
         Args:
             where: what is being done, such as `epoch 2, step 17`.

@@ -110,6 +110,6 @@ class _Scores:
     files: tuple[str, ...] | None
 
     def shows_what(self, other: _Scores) -> bool:
-        """Whether both are of the same images in the same order, as far as can be told."""
+        """Whether both are of the same images in the same order, as far as is known."""
         same_files = None in (self.files, other.files) or self.files == other.files
         return same_files and torch.equal(self.labels_N, other.labels_N)

@@ -36,7 +36,7 @@ def log_probabilities(
         model: the network, on the runtime's device; its mode (train or eval) is put back afterwards.
         images: the split, of the preprocessing's channels and of its size or larger, in memory or streamed.
         preprocessing: how pixels become the network's input.
-        runtime: device, number type, and the processes at work.
+        runtime: device, compute dtype, and the processes at work.
         views: 1, 2, 5, 10 or dense, see `views.image_views`; made and scored one after the other, in batches.
         border_px: border of images that several places are cut from, see there.
         border: what it shows.

@@ -168,7 +168,7 @@ def _entry(name: str) -> tuple[Callable[..., ConvNet], ModelFacts]:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether `model` norms over the images of a batch, so that in training one alone cannot be computed."""
+    """Whether `model` uses batch norm, so that training needs two images or more at once."""
     return any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in model.modules())
 
 

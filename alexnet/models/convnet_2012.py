@@ -9,7 +9,7 @@ from alexnet.errors import UserError
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
 from alexnet.models._response_norm import ResponseNorm
 
-_GREY_LEVELS = 64  # deviation of photographs' pixels in 0..255, which the paper's nets saw; ours have deviation 1
+_GREY_LEVELS = 64  # std of photographs' pixels in 0..255, which the paper's nets saw; ours have std 1
 
 
 @register(

@@ -20,14 +20,14 @@ _PATCH_PIXELS = 2**16  # pixels whose patches are in memory at once: 64 images o
 def initialize(model: nn.Module, init: Init, generator: torch.Generator | None = None) -> None:
     """Fill every convolution and dense layer of `model` with fresh weights, in layer order.
 
-    Batch norms begin anew: they change nothing until they have seen images.
+    Batch norms are reset: they change nothing until they have seen images.
 
     Args:
         model: any network whose layers are `nn.Conv2d` and `nn.Linear`.
         init: `xavier`, uniform with variance 2 / (fan_in + fan_out), biases 0 (Glorot 2010; the tutorial);
-            `gaussian`, deviation 0.01 and biases 0, but 1 in conv2, conv4, conv5 and the hidden dense layers
+            `gaussian`, std 0.01 and biases 0, but 1 in conv2, conv4, conv5 and the hidden dense layers
             fc6 and fc7 of an eight-layer net (Krizhevsky 2012, section 5);
-            `gaussian_source`, the same but deviation 0.03 in conv3, conv4 and conv5 of an eight-layer net, as in
+            `gaussian_source`, the same but std 0.03 in conv3, conv4 and conv5 of an eight-layer net, as in
             the authors' code (computerhistory/AlexNet-Source-Code, layers/layers-145.cfg);
             `kaiming`, normal with variance 2 / fan_in, biases 0 (He 2015).
         generator: source of randomness, on the CPU; None: torch's global one.
@@ -60,7 +60,7 @@ def initialize(model: nn.Module, init: Init, generator: torch.Generator | None =
 def whiten(model: nn.Module, x_NCHW: Tensor) -> None:
     """Set the first convolution to the whitened principal components of its inputs, biases 0.
 
-    Half of the filters are the components of largest variance, each divided by its deviation; the other half are the
+    Half of the filters are the components of largest variance, each divided by its std; the other half are the
     same with the sign turned, as rectifiers lose negative answers (Page 2019; Jordan 2024). Filters beyond twice the
     number of components keep their weights.
 

@@ -13,7 +13,7 @@ from alexnet.errors import UserError
 
 
 def tiny_cifar10() -> Recipe:
-    """TinyAlexNet in ten epochs: what `alexnet train` does unless told otherwise.
+    """TinyAlexNet in ten epochs: what `alexnet train` does by default.
 
     alexnet train tiny_cifar10 --data cifar10
     """

@@ -1,4 +1,4 @@
-"""The page that tells the whole story, from the studies that have been run."""
+"""The page with the whole story, from the studies that have been run."""
 
 from __future__ import annotations
 

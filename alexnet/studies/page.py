@@ -1,4 +1,4 @@
-"""The pages of the studies: one a study, and one that tells the whole story. All wording lives in the templates."""
+"""The pages of the studies: one a study, and one with the whole story. All wording lives in the templates."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _TUNING_SEED = 100  # none of the seeds that are compared
 
 
 class Observer:
-    """Told what happens in a study; each method may be overridden."""
+    """Callbacks of a study; override any of them."""
 
     def on_start(self, study: Study, to_do: int, done: int, processes: int) -> None:
         """So many runs are to be done, and so many were found done."""
@@ -68,7 +68,7 @@ def run(
         out: folder of the study.
         seeds: runs of each arm; None: as many as the study has.
         processes: runs at a time, each on one thread; None: as many as this process may run on.
-        observer: told of progress.
+        observer: receives progress callbacks.
 
     Returns:
         `out`.

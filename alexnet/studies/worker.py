@@ -25,7 +25,7 @@ _COMPLAINT = "error.txt"
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is told."""
+    """The work of one process."""
 
     study: Study
     """Its `measure` must be a function of a module, so that it can be sent."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_REPORT_EVERY_S = 0.5  # how often the loop waits for the device, to tell its loss
+_REPORT_EVERY_S = 0.5  # how often the loop synchronises with the device, to report the loss
 
 
 _SYNC_EVERY_S = 0.25  # how often several processes agree on what is due

@@ -13,7 +13,7 @@ from alexnet.training.optim.build import Optimizers
 def set_frozen(model: nn.Module, freeze: Freeze) -> None:
     """Let only the layers learn that `freeze` leaves open; call it after `model.train()`.
 
-    For frozen layers no gradients are computed, and their batch norms keep the means and deviations they have.
+    For frozen layers no gradients are computed, and their batch norms keep their running means and variances.
     """
     model.requires_grad_(True)
     for module in _frozen(model, freeze):

@@ -29,7 +29,7 @@ class Progress:
 
 
 class Observer:
-    """Told what happens in a run; each method may be overridden. Called about twice a second, never per step."""
+    """Callbacks of a run; override any of them. Called about twice a second, never per step."""
 
     def on_load(self, done: int, total: int) -> None:
         """So many image files are decoded; not called where they were before."""

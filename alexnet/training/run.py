@@ -165,7 +165,7 @@ def _resume(
     state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.checkpoint.is_file() else None)
     if state is not None:
         trainer.restore(state)
-    elif world.is_main:  # killed within the first epoch: begin again
+    elif world.is_main:  # killed within the first epoch: start over
         folder.write_metrics([])
     return _run(trainer, dataset, network, card)
 

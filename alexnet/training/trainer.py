@@ -44,9 +44,9 @@ class Trainer:
         dataset: its images; the test split is not opened.
         model: the network, freshly initialised.
         preprocessing: how pixels become its input.
-        runtime: device, number type, threads, and the processes that train together.
+        runtime: device, compute dtype, threads, and the processes that train together.
         folder: where metrics and checkpoints go.
-        observer: told of progress.
+        observer: receives progress callbacks.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Trainer:
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; a checkpoint of this very step is on disk.
-            TrainingFailedError: the loss is not finite, or the network is stuck at guessing.
+            TrainingFailedError: the loss is not finite, or the network stays at chance level.
         """
         with stop_signals(once=self.world.size == 1) as stop:
             while self.epoch < self.recipe.epochs:
@@ -282,12 +282,12 @@ class Trainer:
         self.totals["images"] += len(y_N)
 
     def _sums(self) -> tuple[float, int, int]:
-        """Loss, images named rightly, and images of the epoch so far, over all ranks."""
+        """Loss, correct predictions, and images of the epoch so far, over all ranks."""
         loss, correct, images = self.world.sum(list(self.totals.values()))
         return float(loss), int(correct), int(images)
 
     def _report(self, clock: Clock) -> float:
-        """Tell the observer how things stand; returns images per second."""
+        """Report progress to the observer; returns images per second."""
         loss, _, images = self._sums()
         images_per_s = clock.images_per_s(images)
         self.observer.on_progress(
@@ -326,7 +326,7 @@ class Trainer:
         if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
             config = self.recipe.optimizer
             raise TrainingFailedError(
-                f"after {self.epoch} epochs the loss is {last[-1]:.4f}, that of guessing ({self.chance_loss:.4f}): "
+                f"after {self.epoch} epochs the loss is {last[-1]:.4f}, chance level ({self.chance_loss:.4f}): "
                 f"try another --optimizer.lr (now {config.lr:g}), --model.init kaiming or --model.activation relu, "
                 "or --stop-at-chance-epochs 0 to go on regardless"
             )

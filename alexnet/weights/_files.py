@@ -1,4 +1,4 @@
-"""What kind of file holds the weights, told by its first bytes: people rename files."""
+"""What kind of file holds the weights, by its first bytes: people rename files."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def convert(
 ) -> tuple[ConvNet, ModelCard]:
     """The network `model_name` with the weights of another framework's file, in eval mode, and its card.
 
-    The file is an MXNet NDArray file, a PyTorch state dict or a foreign `.safetensors`, told by its content. Its
+    The file is an MXNet NDArray file, a PyTorch state dict or a foreign `.safetensors`, found by its content. Its
     layers are the pairs NAME.weight, NAME.bias (or NAME_weight, NAME_bias), convolutions before dense layers and
     each kind in the order of the names, numbers counted as numbers; they go to the network's layers in turn.
 
@@ -53,7 +53,7 @@ def convert(
         source: the file.
         model_name: a name of `alexnet.models`.
         class_names: name of each output, in order; None: their numbers.
-        options: arguments of the network, such as `activation`, which weights do not tell. `num_classes`,
+        options: arguments of the network, such as `activation`, which weights do not hold. `num_classes`,
             `in_channels` and `image_px` are worked out from the shapes where they are not given.
         mean: what was subtracted from each channel of the pixels (0..1) the weights were trained on.
         std: what each channel was then divided by. Without `mean` and `std`, those are 0 and 1 for MXNet
@@ -189,7 +189,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _choose_options(model_name: str, layers: list[_Layer], given: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of the network: those given, those the shapes tell, then its own defaults."""
+    """All arguments of the network: those given, those the shapes imply, then its own defaults."""
     build = getattr(models, model_name)
     chosen = {name: parameter.default for name, parameter in inspect.signature(build).parameters.items()}
     unknown = sorted(set(given) - set(chosen))
@@ -243,7 +243,7 @@ def _fill(model: ConvNet, layers: list[_Layer], source: Path, model_name: str) -
 def _default_scaling(
     kind: Format, in_channels: int, facts: models.ModelFacts
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation the file's weights were most likely trained with."""
+    """Mean and standard deviation the file's weights were most likely trained with."""
     if kind == "mxnet":  # Gluon's ToTensor scales to 0..1 and does no more
         return (0.0,) * in_channels, (1.0,) * in_channels
     if in_channels != len(facts.mean):

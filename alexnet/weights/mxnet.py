@@ -31,7 +31,7 @@ _MAX_NDIM = 32  # numpy's before 2.0; layers have 4 at most
 
 
 def read_params(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an MXNet NDArray file by name, in the file's order and its number types.
+    """All arrays of an MXNet NDArray file by name, in the file's order and its dtypes.
 
     The prefixes `arg:` and `aux:` that `Module` writes are dropped: the first marks weights, the second running
     statistics, and no name may occur under both. Arrays without names are called "0", "1", ...
@@ -79,11 +79,11 @@ def _read_array(reader: _Reader, index: int) -> np.ndarray:
             "the net was saved before its first batch fixed its shapes"
         )
     reader.take(8, f"the context of {what}")  # device it lay on
-    flag = reader.integer("i", f"the number type of {what}")
+    flag = reader.integer("i", f"the dtype of {what}")
     if flag in _OTHER_DTYPES:
         raise UserError(f"{reader.path}: {what} holds {_OTHER_DTYPES[flag]}, which is not read: cast it to float32")
     if flag not in _DTYPES:
-        reader.fail(f"{what} has the unknown number type {flag}", back=4)
+        reader.fail(f"{what} has the unknown dtype {flag}", back=4)
     dtype = np.dtype(_DTYPES[flag])
     values = reader.take(math.prod(shape) * dtype.itemsize, f"the values of {what}, shape {shape}")
     # astype copies: out of the file's bytes into memory that is aligned, writable and in the machine's byte order.

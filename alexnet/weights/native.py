@@ -36,7 +36,7 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
 
     Args:
         path: a file ending in `.safetensors`; its folder is made where it is missing.
-        model: network whose tensors have the names and shapes that `card` tells, on any device.
+        model: network whose tensors have the names and shapes that `card` describes, on any device.
         card: what the weights are.
 
     Raises:

@@ -12,7 +12,7 @@ from alexnet.errors import UserError
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a state dict on the CPU, by name, in the file's order and number types.
+    """The tensors of a state dict on the CPU, by name, in the file's order and dtypes.
 
     The dict may lie in a checkpoint under `state_dict` or `model` (as torchvision's reference scripts write it), and
     its names may begin with `module.`, as those of `DataParallel` do. No code in the file is run.

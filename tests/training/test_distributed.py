@@ -367,7 +367,9 @@ def test_who_is_behind() -> None:
         "rank 1 (host a, pid 101) has not moved since x, 5 s ago; rank 2 (host a, pid 102) has not moved since x, "
         "5 s ago; rank 0 waits at y"
     )
-    assert describe(before, [replace(p, beats=9) for p in before], 5.0).startswith("no rank moves: rank 0 (host a")
+    assert describe(before, [replace(p, beats=9) for p in before], 5.0).startswith(
+        "all ranks are stalled: rank 0 (host a"
+    )
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ def test_a_net_stuck_at_guessing_stops(tmp_path: Path, monkeypatch: pytest.Monke
     for layer in run.model.modules():
         if isinstance(layer, torch.nn.Linear):
             torch.nn.init.zeros_(layer.weight)
-    with pytest.raises(UserError, match=r"after 3 epochs the loss is 1\.0\d+, that of guessing"):
+    with pytest.raises(UserError, match=r"after 3 epochs the loss is 1\.0\d+, chance level"):
         run.run()
     unwatched = trainer(replace(stuck, stop_at_chance_epochs=0), tmp_path / "b")
     assert len(unwatched.run()) == 9

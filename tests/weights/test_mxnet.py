@@ -136,7 +136,7 @@ def test_damage_to_any_byte_is_read_or_refused(tmp_path, version):
             r"name 0 needs 9,223,\S+ bytes and 1 are",
         ),
         (params(v2((1,), 3, b"\1"), names=(b"\xff",)), "name 0 is not UTF-8"),
-        (params(v2((1,), 99, b"\1")), "unknown number type 99"),
+        (params(v2((1,), 99, b"\1")), "unknown dtype 99"),
     ],
 )
 def test_absurd_headers_are_refused_without_memory(tmp_path, content, message):

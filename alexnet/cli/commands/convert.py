@@ -28,16 +28,16 @@ def convert(
     """Turn foreign weights (MXNet .params, torchvision's AlexNet .pth) into a .safetensors file of ours.
 
     Args:
-        src: File to read; its kind is told from its content.
+        src: File to read; its format is recognised from its content.
         dst: .safetensors file to write.
         model: Network the weights belong to.
         classes: Names of the classes, in the order of the outputs: a source (cifar10, ...) or a file with one
             name a line or a JSON list.
         activation: Activation the weights were trained with, which foreign files do not say; default: the
             network's own.
-        mean: Channel means, pixels in 0..1, that inputs were freed of; default: 0 for MXNet's files (the tutorial
+        mean: Channel means, pixels in 0..1, subtracted from inputs; default: 0 for MXNet's files (the tutorial
             scales to 0..1 and no more), ImageNet's for torchvision's.
-        std: Channel deviations that inputs were divided by, likewise.
+        std: Channel standard deviations that inputs are divided by, likewise.
         resize_px: Side that images are brought to before the centre is cut out for the network, for example 256;
             default: the network's own.
         overwrite: Replace an existing file.

@@ -167,7 +167,7 @@ class StreamedImages:
         Args:
             batches: what to decode; taken only as far as decoding has come.
             pin_memory: put the result where a GPU can fetch it by itself.
-            waited: told how long the reader had to wait.
+            waited: adds up how long the reader had to wait.
 
         Yields:
             uint8 [N, H, W, C] for each batch.

@@ -26,7 +26,7 @@ class StreamLoader:
         images: the split, as large as the network's input or larger.
         preprocessing: how pixels become the network's input.
         device: where batches end up.
-        dtype: number type of the batches.
+        dtype: dtype of the batches.
         augment: variation of training images; None: none.
         colors: components along which `augment` shifts colours.
         balanced: show all classes equally often.

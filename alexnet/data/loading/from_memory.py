@@ -26,7 +26,7 @@ class Loader:
         images: the split, as large as the network's input or larger; it stays where it is if it is on `device`.
         preprocessing: how pixels become the network's input.
         device: where batches are made.
-        dtype: number type of the batches.
+        dtype: dtype of the batches.
         augment: variation of training images; None: none.
         colors: components along which `augment` shifts colours.
         balanced: show all classes equally often.

@@ -148,7 +148,7 @@ class BatchTransform:
     Args:
         preprocessing: how pixels become the network's input.
         device: where batches are.
-        dtype: number type of the network's input.
+        dtype: dtype of the network's input.
         augment: variation of training images.
     """
 

@@ -95,7 +95,7 @@ def has_splits(path: Path) -> bool:
 
 
 def image_files(path: Path) -> list[Path]:
-    """The image files in the folder `path` and in all folders below it, sorted; told by their names alone."""
+    """The image files in the folder `path` and in all folders below it, sorted; recognised by their names alone."""
     members: list[str] = []
     _walk(str(path), "", members)
     return [path / member for member in sorted(members)]

@@ -17,7 +17,7 @@ from alexnet.data.sources.source import ImageSpec, Source
 from alexnet.errors import UserError
 
 _STEMS: dict[SplitName, str] = {"train": "train", "test": "t10k"}
-_UBYTE = 0x08  # the third byte of an IDX file: its number type; the fourth is the number of dimensions
+_UBYTE = 0x08  # the third byte of an IDX file: its dtype; the fourth is the number of dimensions
 
 # The files of these sets have the same names, and only their labels tell them apart.
 _FIRST_LABELS = {

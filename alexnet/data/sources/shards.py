@@ -376,7 +376,7 @@ def _stream(
 
 
 def read_all(streamed: StreamedImages, spec: ImageSpec) -> Images:
-    """All streamed images in memory, `spec.on_progress` told."""
+    """All streamed images in memory, calling `spec.on_progress`."""
     N, px = len(streamed), streamed.image_px
     pixels_NHWC = torch.from_numpy(allocate((N, px, px, streamed.in_channels)))
     done = 0

@@ -149,7 +149,7 @@ class Normalizer:
         self._dtype = dtype
 
     def __call__(self, x_NHWC: Tensor, offset_NC: Tensor | None = None) -> Tensor:
-        """Scale `x_NHWC` to 0..1, subtract the mean and divide by the deviation, channel by channel.
+        """Scale `x_NHWC` to 0..1, subtract the mean and divide by the standard deviation, channel by channel.
 
         Where `offset_NC` is given, it is added to each image's pixels in 0..1; they are not clipped.
         """

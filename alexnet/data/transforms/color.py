@@ -37,7 +37,7 @@ class ColorComponents:
         """What to add to the pixels (0..1) of each image, [N, C].
 
         That is the sum over components of alpha times eigenvalue times component, as the paper has it. (The authors'
-        later code, cuda-convnet2, takes the deviation instead of the eigenvalue.)
+        later code, cuda-convnet2, takes the standard deviation instead of the eigenvalue.)
         """
         strength_CC = torch.tensor(self.eigenvalues)[:, None] * torch.tensor(self.eigenvectors)
         return alpha_NC @ strength_CC
@@ -50,7 +50,7 @@ class ColorComponents:
 IMAGENET_COLORS = ColorComponents(
     # From a sample of ImageNet's training images, pixels in 0..1, to the four digits published in
     # facebookarchive/fb.resnet.torch, datasets/imagenet.lua (there a component a column). Taken as published: their
-    # sum, 0.24, is more than the variance by the channels' usual deviations, 0.229**2 + 0.224**2 + 0.225**2 = 0.15.
+    # sum, 0.24, is more than the variance by the channels' usual stds, 0.229**2 + 0.224**2 + 0.225**2 = 0.15.
     eigenvalues=(0.2175, 0.0188, 0.0045),
     eigenvectors=((0.5675, 0.5808, 0.5836), (0.7192, -0.0045, -0.6948), (-0.4009, 0.8140, -0.4203)),
 )

@@ -1,4 +1,4 @@
-"""Means, deviations and covariance of the channels over many images, from exact integer sums."""
+"""Means, standard deviations and covariance of the channels over many images, from exact integer sums."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Moments:
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Deviation of each channel, pixels in 0..1."""
+        """Standard deviation of each channel, pixels in 0..1."""
         return tuple(float(np.sqrt(row[i])) for i, row in enumerate(self.covariance))
 
     def to_json(self) -> dict[str, Any]:

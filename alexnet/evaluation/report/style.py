@@ -1,4 +1,4 @@
-"""The look of every plot: sizes in pixels, colours that colour-blind readers tell apart, lines named at their ends.
+"""The look of every plot: sizes in pixels, colours safe for the colour-blind, lines named at their ends.
 
 matplotlib is used through its object interface alone (no pyplot), so plots can be drawn in any thread, and is
 imported where it is needed, as it takes half a second.

@@ -96,7 +96,7 @@ class KMeansFeatures(nn.Module):
         self.features_out = _QUADRANTS**2 * words
 
     def patches(self, x_NCHW: Tensor) -> Tensor:
-        """All patches [N, L, P], not whitened, each of mean 0 and deviation 1 or, if it is flat, less."""
+        """All patches [N, L, P], not whitened, each of mean 0 and standard deviation 1 or, if it is flat, less."""
         patches_NPL = F.unfold(to_levels(x_NCHW), self.patch_px, stride=self.stride_px)
         patches_NLP = patches_NPL.transpose(1, 2)
         variance, mean = torch.var_mean(patches_NLP, dim=2, keepdim=True)
