@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -16,13 +15,14 @@ from alexnet.data import Dataset
 from alexnet.data.loading.from_disk import open_loader
 from alexnet.data.loading.plan import seed_for
 from alexnet.data.transforms.color import color_components
-from alexnet.errors import Interrupted, TrainingFailedError
+from alexnet.errors import Interrupted
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.models import has_batch_norm
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
+from alexnet.training.checks import chance_loss, check_finite, check_learning
 from alexnet.training.control import Clock, Due, StopRequest, stop_signals
 from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
 from alexnet.training.observer import Observer, Progress
@@ -30,8 +30,8 @@ from alexnet.training.optim.build import build_optimizers
 from alexnet.training.optim.ema import WeightAverage
 from alexnet.training.optim.schedule import lr_scale, set_lr
 from alexnet.training.parallel import batch_statistics, replicate, synchronizing
+from alexnet.training.steps import plan_steps
 
-_FEW_STEPS = 500  # a network that made fewer is not yet stuck: few images a class show nothing for a while
 _SHORT_SAVE_S = 1.0  # a checkpoint that takes no longer is written after each epoch
 _SAVING_SHARE = 0.1  # of the time, at most, for longer ones
 
@@ -78,7 +78,7 @@ class Trainer:
         self.preprocessing, self.dataset = preprocessing, dataset
         self.batch_size = min(recipe.batch_size, len(self.train_loader))
         smallest = 2 * self.world.size if has_batch_norm(self.model) else 1
-        steps = _parts(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
+        steps = plan_steps(len(self.train_loader), self.batch_size, recipe.accumulate_steps, smallest)
         self.parts = [[self.world.share(*part) for part in step] for step in steps]
         self.steps = len(self.parts)
         self.optimizers = build_optimizers(self.model, recipe.optimizer)
@@ -89,8 +89,11 @@ class Trainer:
         labels_N, classes = dataset.train.labels_N, len(dataset.class_names)
         self.class_weights = class_weights(labels_N, classes).to(device) if recipe.balance == "weights" else None
         seen_N = labels_N if recipe.balance == "none" else torch.unique(labels_N)
-        self.chance_loss = _chance_loss(seen_N, classes, recipe.label_smoothing)
+        self.chance_loss = chance_loss(seen_N, classes, recipe.label_smoothing)
         self.epoch, self.step, self.elapsed_s = 0, 0, 0.0
+        self.stepping = self.optimizers
+        self._images_per_s, self._data_wait = 0.0, 0.0
+        self._sync_in = 1
         self._saved_at_s, self._save_s = time.monotonic(), 0.0
         self.rows: list[dict[str, Any]] = []
         self.totals = self._no_totals()
@@ -252,7 +255,9 @@ class Trainer:
         if self.epoch == self.recipe.epochs or self._should_checkpoint():
             self.save()
         self.observer.on_epoch(row)
-        self._check_learning()
+        check_learning(
+            [row["train_loss"] for row in self.rows], self.epoch * self.steps, self.chance_loss, self.recipe
+        )
 
     def _validate(self) -> Evaluation | None:
         val_images, names = self.dataset.val, self.dataset.class_names
@@ -309,27 +314,7 @@ class Trainer:
 
     def _check_finite(self) -> float:
         total, _, images = self._sums()
-        loss = total / images
-        if not math.isfinite(loss):
-            lr = self.recipe.optimizer.lr
-            raise TrainingFailedError(
-                f"the loss became {loss} in epoch {self.epoch + 1}: lower --optimizer.lr (now {lr:g}, "
-                f"try {lr / 10:g}) or set --grad-clip-norm 1"
-            )
-        return loss
-
-    def _check_learning(self) -> None:
-        patience = self.recipe.stop_at_chance_epochs
-        last = [row["train_loss"] for row in self.rows[-patience:]]
-        if self.epoch * self.steps < _FEW_STEPS:
-            return
-        if patience and len(last) == patience and min(last) > 0.99 * self.chance_loss:
-            config = self.recipe.optimizer
-            raise TrainingFailedError(
-                f"after {self.epoch} epochs the loss is {last[-1]:.4f}, chance level ({self.chance_loss:.4f}): "
-                f"try another --optimizer.lr (now {config.lr:g}), --model.init kaiming or --model.activation relu, "
-                "or --stop-at-chance-epochs 0 to go on regardless"
-            )
+        return check_finite(total / images, self.epoch, self.recipe)
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
@@ -408,28 +393,3 @@ class Trainer:
 def _learns(optimizer: torch.optim.Optimizer) -> bool:
     """Whether any of its parameters is open to learning."""
     return any(p.requires_grad for group in optimizer.param_groups for p in group["params"])
-
-
-def _parts(n_images: int, batch_size: int, accumulate_steps: int, smallest: int) -> list[list[tuple[int, int]]]:
-    """First and last image (exclusive) of each part of each step of an epoch.
-
-    A last batch or part of fewer than `smallest` images joins the one before: batch norm needs two.
-    """
-    part_size = math.ceil(batch_size / accumulate_steps)
-    steps = _cut(0, n_images, batch_size, smallest)
-    return [_cut(start, stop, part_size, smallest) for start, stop in steps]
-
-
-def _cut(start: int, stop: int, size: int, smallest: int) -> list[tuple[int, int]]:
-    """`start` to `stop` in pieces of `size`, the last one shorter, or longer by fewer than `smallest`."""
-    starts = list(range(start, stop, size))
-    if len(starts) > 1 and stop - starts[-1] < smallest:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], stop], strict=True))
-
-
-def _chance_loss(labels_N: Tensor, num_classes: int, label_smoothing: float) -> float:
-    """Cross-entropy of always answering with the classes' shares."""
-    shares = torch.bincount(labels_N, minlength=num_classes).double() / len(labels_N)
-    target = (1 - label_smoothing) * shares + label_smoothing / num_classes
-    return float(torch.special.entr(target).sum())

@@ -20,9 +20,10 @@ from alexnet.data import Dataset, Images
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.run_folder import new_run
-from alexnet.training import control
+from alexnet.training import checks, control
 from alexnet.training import trainer as trainers
-from alexnet.training.trainer import Trainer, _parts
+from alexnet.training.steps import plan_steps
+from alexnet.training.trainer import Trainer
 
 CLASSES = ("dark", "light", "striped")
 PREPROCESSING = Preprocessing(image_px=16, in_channels=1, mean=(0.5,), std=(0.25,))
@@ -210,7 +211,7 @@ def test_more_images_in_a_batch_than_there_are(tmp_path: Path) -> None:
     ],
 )
 def test_parts_of_an_epoch(n, batch_size, accumulate_steps, smallest, parts):
-    assert _parts(n, batch_size, accumulate_steps, smallest) == parts
+    assert plan_steps(n, batch_size, accumulate_steps, smallest) == parts
 
 
 def test_no_part_is_too_small_and_every_image_is_in_one():
@@ -218,7 +219,7 @@ def test_no_part_is_too_small_and_every_image_is_in_one():
         for batch_size in range(2, n + 1):
             for accumulate_steps in range(1, batch_size):
                 for smallest in (1, 2):
-                    steps = _parts(n, batch_size, accumulate_steps, smallest)
+                    steps = plan_steps(n, batch_size, accumulate_steps, smallest)
                     parts = [part for step in steps for part in step]
                     assert [i for start, stop in parts for i in range(start, stop)] == list(range(n))
                     if smallest == 1 or -(-batch_size // accumulate_steps) > 1:
@@ -312,7 +313,7 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
 
 def test_a_net_stuck_at_guessing_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = recipe(epochs=9, optimizer=OptimizerConfig(lr=1e-12), stop_at_chance_epochs=3)
-    monkeypatch.setattr(trainers, "_FEW_STEPS", 12)  # three epochs of four steps
+    monkeypatch.setattr(checks, "FEW_STEPS", 12)  # three epochs of four steps
     run = trainer(stuck, tmp_path / "a")
     for layer in run.model.modules():
         if isinstance(layer, torch.nn.Linear):
