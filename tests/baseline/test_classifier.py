@@ -71,6 +71,7 @@ def test_mean_squared_distance_is_that_of_pairs():
     assert mean_squared_distance(x_ND) == pytest.approx(float(torch.cdist(x_ND, x_ND).square().mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_kernel_parts_what_no_plane_can(table):
     recipe = replace(baseline.get("hog_rbf"), landmarks=100)
     kernel, rows = fitted(recipe, table)
@@ -114,6 +115,7 @@ def test_held_out_images_are_fitted_only_where_the_test_split_is_opened(table):
     assert not torch.equal(opened.layers[0].weight, closed.layers[0].weight)
 
 
+@pytest.mark.slow
 def test_scores_become_probabilities(table):
     found, _ = fitted(replace(baseline.get("hog_rbf"), landmarks=100), table)
     x_ND, labels_N = clouds(3000, 3)

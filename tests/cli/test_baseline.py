@@ -10,6 +10,8 @@ from PIL import Image
 
 from alexnet import cli
 
+pytestmark = pytest.mark.slow
+
 
 def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a command."""

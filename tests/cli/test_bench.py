@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_bench_measures_in_turns_and_writes_json(alexnet, tmp_path: Path) -> None:
     out = tmp_path / "bench.json"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 
 def test_help_needs_no_torch(alexnet) -> None:
     done = alexnet("--help")

@@ -8,7 +8,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
+import pytest
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 Command = Callable[..., CompletedProcess[str]]
 

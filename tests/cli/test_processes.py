@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("train", "digits", "--epochs", 12, "--train-images", 300, "--batch-size", 60, "--model.dropout", 0.2)
 
 

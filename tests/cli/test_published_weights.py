@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_convert_and_evaluate(alexnet, test_data: Path, cifar10_jpeg: Path, tmp_path: Path) -> None:
     done = alexnet(

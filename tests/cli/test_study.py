@@ -9,6 +9,8 @@ import pytest
 
 from alexnet import cli, studies
 
+pytestmark = pytest.mark.slow
+
 
 def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a command."""

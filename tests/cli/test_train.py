@@ -60,6 +60,7 @@ def test_an_existing_run_is_not_lost(alexnet, digits_run: Path) -> None:
     assert (digits_run / "model.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_and_resumed(alexnet, tmp_path: Path, number: int, status: int) -> None:
     run = tmp_path / "run"

@@ -98,6 +98,7 @@ def test_the_facts_of_digits_are_true() -> None:
     assert len(dataset.class_names) == facts.classes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 @pytest.mark.parametrize("command", ["check", "info", "train", "pack"])
 def test_pipes_and_devices_are_no_images(tmp_path: Path, command: str) -> None:

@@ -239,6 +239,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL and /proc")
 def test_a_worker_that_dies_is_told(photos, tmp_path):
     (tmp_path / "script.py").write_text(PACK.replace('if __name__ == "__main__":', "if True:"))
@@ -247,6 +248,7 @@ def test_a_worker_that_dies_is_told(photos, tmp_path):
     assert "UserError: a packing process died" in done.stderr
 
 
+@pytest.mark.slow
 def test_kill_9_loses_no_finished_shard_and_leaves_no_process(photos, tmp_path):
     for i in range(300):  # enough to be in the midst of when the first shards are there
         (photos / "train" / "ant" / f"more{i}.jpg").write_bytes(photo(400, 300, i % 7))

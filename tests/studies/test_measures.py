@@ -15,6 +15,8 @@ from alexnet.studies import measures
 from alexnet.studies.claims import hierarchy, saturation
 from alexnet.studies.study import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(finished: Path) -> Run:

@@ -17,6 +17,8 @@ from alexnet.studies import worker
 from alexnet.studies.sharing import MEASURED
 from alexnet.studies.worker import Job, work
 
+pytestmark = pytest.mark.slow
+
 
 def result(folder: Path) -> dict:
     return json.loads((folder / "study.json").read_text())

@@ -11,6 +11,8 @@ import pytest
 from alexnet import studies
 from alexnet.studies import sharing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def beside(finished: Path, tmp_path: Path) -> Path:

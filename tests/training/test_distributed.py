@@ -32,6 +32,8 @@ from alexnet.distributed.watch import Place, describe
 from alexnet.errors import Interrupted, PeerLostError, UserError
 from alexnet.training import run, trainer
 
+pytestmark = pytest.mark.slow
+
 N_TRAIN, N_VAL, N_TEST = 50, 7, 11  # 50 images in batches of 16 leave 2, fewer than 4 ranks
 
 

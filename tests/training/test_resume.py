@@ -22,6 +22,8 @@ from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, 
 from alexnet.errors import UserError
 from alexnet.training import control
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 
 
@@ -189,17 +191,17 @@ def test_resumed_to_the_bit(
     variant: dict[str, Any], small_data: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped within an epoch, after its last step, and at its end."""
-    small_data(32, n_val=6)
+    data = small_data(32, n_val=6)
     monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
     monkeypatch.setattr("alexnet.training.finish.write_report", lambda *_: None)  # half of the time
     changes = {"model": ModelConfig(name="lenet", dropout=0.3), **variant}
     ours = replace(recipe("fp32"), data="striped", batch_size=8, checkpoint_every_s=60.0, open_test=False, **changes)
-    whole = training.train(ours, out=tmp_path / "whole")
+    whole = training.train(ours, data, out=tmp_path / "whole")
     for reports in (3, 4, 5):
         run = tmp_path / str(reports)
         with pytest.raises(training.Interrupted):
-            training.train(ours, out=run, observer=StopAfter(reports, signal.SIGINT))
-        training.resume(run)
+            training.train(ours, data, out=run, observer=StopAfter(reports, signal.SIGINT))
+        training.resume(run, data=data)
         assert_same_run(run, whole)
 
 

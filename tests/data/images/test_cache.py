@@ -186,7 +186,7 @@ def test_the_place_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 # Stores and reads the same entry until it is stopped.
 PROCESS = """
 import numpy as np
-from alexnet.data import cache
+from alexnet.data.images import cache
 array = np.arange(3_000_000, dtype=np.uint8).reshape(-1, 10, 10, 3)
 print("ready", flush=True)
 while True:
@@ -196,6 +196,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_processes_share_it_and_kills_do_not_hurt_it(decoded_cache: Path) -> None:
     expected = np.arange(3_000_000, dtype=np.uint8).reshape(-1, 10, 10, 3)
     command = [sys.executable, "-c", PROCESS]

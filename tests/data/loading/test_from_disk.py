@@ -290,9 +290,10 @@ def test_the_fingerprint_follows_names_sizes_and_labels(photos, tmp_path):
 MEMORY = """
     import sys, torch
     from pathlib import Path
-    from alexnet.config import AugmentConfig, Preprocessing
-    from alexnet.data.stream import StreamLoader
-    from alexnet.data.streamed import FileStore, StreamedImages
+    from alexnet.card import Preprocessing
+    from alexnet.config import AugmentConfig
+    from alexnet.data.loading.from_disk import StreamLoader
+    from alexnet.data.images.streamed import FileStore, StreamedImages
 
     def peak_mib():
         return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM")) / 1024

@@ -209,7 +209,7 @@ def test_a_set_larger_than_memory_is_refused(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_images(tmp_path / "set", "a/1.png", "a/2.png", "b/1.png", "b/2.png")
-    monkeypatch.setattr("alexnet.system.total_bytes", lambda: 100_000)
+    monkeypatch.setattr("alexnet.data.images.arrays.total_bytes", lambda: 100_000)
     assert data.load(tmp_path / "set", val_fraction=0).image_px == 4
     with pytest.raises(UserError, match="choose a smaller --image-px"):
         data.load(tmp_path / "set", val_fraction=0, image_px=224, stream="never")
