@@ -18,7 +18,7 @@ def alexnet(tmp_path_factory: pytest.TempPathFactory) -> Command:
     """Runs the command in an empty home, as a newcomer would."""
     home = tmp_path_factory.mktemp("home")
 
-    def run(*words: object, cwd: Path | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(*words: object, cwd: Path | None = None, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "alexnet", *map(str, words)],
             capture_output=True,

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -82,14 +81,12 @@ def test_stopped(tmp_path: Path) -> None:
 
 
 def test_a_mistake_is_told_once(alexnet, tmp_path: Path) -> None:
-    started = time.monotonic()
     done = alexnet("train", "digits", "--batch-size", 1, "--processes", 2, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "alexnet: 2 processes cannot share the 1 image(s) of a batch: start 1 or fewer, "
         "or set --batch-size to 2 or more"
     ]
-    assert time.monotonic() - started < 60
 
 
 def test_mistakes_before_anything_starts(
