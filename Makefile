@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/alexnet train digits
 
-# The quick tests, minutes on two cores.
+# The quick tests, minutes on two cores; ARGS="--cov" also measures their coverage.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-# All of them; ARGS="--cov" also measures the coverage.
-test-all: $(VENV)/installed
-	$(BIN)/python -m pytest $(ARGS)
+# All of them.
+test-all: test
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -72,13 +72,13 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def printable(text: str) -> str:
-    """`text` for a terminal: control characters and the like are escaped, line breaks and tabs stay.
+def printable(text: str, *, kept: str = "\n\t") -> str:
+    """`text` for a terminal: control characters and the like are escaped, but for those in `kept`.
 
     A file may be called what it likes, escape sequences, marks that reverse the direction of writing and bytes that
     are no UTF-8 included. Letters of all scripts stay as they are.
     """
-    return "".join(char if char.isprintable() or char in "\n\t" else _escaped(char) for char in text)
+    return "".join(char if char.isprintable() or char in kept else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:

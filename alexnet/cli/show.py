@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def line(text: str) -> None:
-    """One line as it is: never wrapped, and square brackets in file names are not markup."""
-    print(printable(text))
+    """One line: never wrapped, square brackets are not markup, and line breaks in names are escaped."""
+    print(printable(text, kept="\t"))
 
 
 def complaint(text: str) -> None:
@@ -46,7 +46,7 @@ def mapping(values: Mapping[str, Any], as_json: bool) -> None:
         return
     for key, value in values.items():
         if value not in (None, [], {}):
-            line(f"{key.replace('_', ' ')}: {_in_words(value)}")
+            print(f"{key.replace('_', ' ')}: {_in_words(value)}")
 
 
 def _in_words(value: Any) -> str:
@@ -59,10 +59,11 @@ def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         nested = any(isinstance(inner, dict) for inner in value.values())
         parts = [
-            f"{key}: {_in_words(inner)}" if nested else f"{key} {_in_words(inner)}" for key, inner in value.items()
+            f"{_in_words(key)}: {_in_words(inner)}" if nested else f"{_in_words(key)} {_in_words(inner)}"
+            for key, inner in value.items()
         ]
         return "".join(f"\n  {part}" for part in parts) if nested else ", ".join(parts)
-    return str(value)
+    return printable(str(value), kept="")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -137,6 +137,8 @@ def pack(
     Raises:
         UserError: `source` cannot be used, has broken files, or `out` holds other shards.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise UserError("pack writes a folder's images as shards, and these are in memory: save them as files first")
     options = options or PackOptions()
     folder, target = scan(_folder(source, root)), Path(out)
     if processes is not None and processes < 1:
