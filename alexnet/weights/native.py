@@ -188,7 +188,8 @@ def _check_fit(model: nn.Module, tensors: dict[str, Tensor], what: str, card: Mo
         [(name, found[name]) if name in found else None for name in both],
     )
     if table:
-        raise UserError(f"{what} is not a {card.model} with {card.options}:\n{table}")
+        name = card.options.get("class", card.model) if card.model == CUSTOM else card.model
+        raise UserError(f"{what} is not a {name} with {card.options}:\n{table}")
     outputs = card.options.get("num_classes", len(card.class_names))
     if len(card.class_names) != outputs:
         raise UserError(f"{what} has {outputs} outputs and {len(card.class_names)} class names: they must agree")

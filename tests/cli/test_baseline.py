@@ -83,4 +83,4 @@ def test_it_cannot_be_resumed(run, capsys) -> None:
     folder, _, _ = run
     status, _, complaint = answer(capsys, "train", "--resume", folder)
     assert status == 2
-    assert "it holds a baseline, which cannot be resumed: run `alexnet baseline NAME --overwrite`" in complaint
+    assert "it holds a baseline, not resumable: run `alexnet baseline NAME --overwrite`" in complaint
