@@ -113,7 +113,7 @@ def test_rates_are_tuned_and_a_net_that_does_not_learn_is_a_result(tiny, tmp_pat
 
 
 def test_a_failure_stands_in_the_place_of_figures(tiny, tmp_path: Path):
-    recipe = tiny.recipe(1, lr=1e30)
+    recipe = tiny.recipe(1, lr=1e12)
     job = Job(tiny.study(one=recipe, two=recipe), tmp_path / "run", recipe, None, tuning=False)
     before = signal.getsignal(signal.SIGINT)
     try:
