@@ -148,7 +148,7 @@ def test_importing_leaves_the_classes_of_torch_alone() -> None:
     subprocess.run([sys.executable, "-c", IMPORT], check=True)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "muon", "sgd_2012"])
+@pytest.mark.parametrize("optimizer", ["sgd", "muon", "sgd_2012", "adamw"])
 def test_training_and_resuming_load_no_compiler(optimizer: str, tmp_path: Path) -> None:
     """Fails when a new torch loads it elsewhere: a second and a half of each start."""
     code = (

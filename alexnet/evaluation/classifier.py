@@ -25,6 +25,7 @@ from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import align_labels, log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.views import Views, check_views, crops_larger_images
+from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
 _FILES_AT_ONCE = 64
@@ -66,7 +67,8 @@ class Classifier:
     """A network, what its outputs are called and how its input is made; see `load`."""
 
     def __init__(self, model: nn.Module, card: ModelCard, runtime: Runtime) -> None:
-        self.model = model.to(memory_format=torch.channels_last).to(runtime.device).eval()
+        laid_out = model.to(memory_format=torch.channels_last) if isinstance(model, ConvNet) else model
+        self.model = laid_out.to(runtime.device).eval()
         self.card = card
         self.runtime = runtime
 

@@ -14,9 +14,15 @@ from alexnet.data.transforms.augment import Normalizer
 from alexnet.errors import UserError
 from alexnet.evaluation.metrics import Evaluation, Metrics
 from alexnet.evaluation.views import Views, averaged, image_views
+from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
 _BATCH_PIXELS = 250 * 32 * 32  # images a batch: 250 of 32 px, 5 of 224 px; more is no faster and takes memory
+
+
+def _input(x_NCHW: Tensor, model: nn.Module) -> Tensor:
+    """`x_NCHW` in the layout that `model` takes: other modules may call view, which needs the usual one."""
+    return x_NCHW if isinstance(model, ConvNet) else x_NCHW.contiguous()
 
 
 def log_probabilities(
@@ -57,7 +63,7 @@ def log_probabilities(
             for x_NHWC in (part.to(runtime.device) for part in images.parts(batch_size)):
                 world.at(f"evaluation, part {len(parts) + 1}")
                 views_NK = (
-                    model(normalize(view_NHWC)).float().log_softmax(1)
+                    model(_input(normalize(view_NHWC), model)).float().log_softmax(1)
                     for view_NHWC in image_views(x_NHWC, views, preprocessing.image_px, border_px, border)
                 )
                 parts.append(averaged(views_NK))

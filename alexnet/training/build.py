@@ -169,7 +169,7 @@ def _check_module(module: nn.Module, dataset: Dataset, preprocessing: Preprocess
     some_N = torch.arange(min(len(dataset.train), 4))
     x_NCHW = Normalizer(preprocessing, torch.device("cpu"), torch.float32)(
         next(dataset.train.take(some_N).parts(len(some_N)))[:, : preprocessing.image_px, : preprocessing.image_px]
-    )
+    ).contiguous()
     if side != preprocessing.image_px:
         x_NCHW = F.interpolate(x_NCHW, side)
     copied = copy.deepcopy(module).cpu().train()

@@ -18,7 +18,7 @@ from alexnet.data.transforms.color import color_components
 from alexnet.errors import Interrupted
 from alexnet.evaluation.evaluate import evaluate
 from alexnet.evaluation.metrics import Evaluation
-from alexnet.models import has_batch_norm
+from alexnet.models import ConvNet, has_batch_norm
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
@@ -62,7 +62,9 @@ class Trainer:
         self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
         self.world = runtime.world
         device, dtype = runtime.device, runtime.dtype
-        self.model = model.to(memory_format=torch.channels_last).to(device)
+        # A module of the user's own may call view, which needs the usual layout.
+        self._is_ours = isinstance(model, ConvNet)
+        self.model = (model.to(memory_format=torch.channels_last) if self._is_ours else model).to(device)
         self._network: nn.Module = torch.compile(self.model) if recipe.compile else self.model  # type: ignore[assignment]
         self._replica: nn.Module | None = None
         self.colors = self.world.from_main(lambda: color_components(dataset.train, recipe.augment))
@@ -142,7 +144,7 @@ class Trainer:
                     x_NCHW, target = plan.mixing(x_NCHW, y_N, len(self.dataset.class_names), *part)
                 with synchronizing(network, now=is_last):
                     with self.runtime.autocast():
-                        scores_NK = network(x_NCHW).float()
+                        scores_NK = network(x_NCHW if self._is_ours else x_NCHW.contiguous()).float()
                         losses = F.cross_entropy(
                             scores_NK,
                             target,

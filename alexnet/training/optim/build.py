@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -51,7 +52,12 @@ class _SGD(EagerOptimizer, torch.optim.SGD):
 
 
 class _AdamW(EagerOptimizer, torch.optim.AdamW):
-    """torch's AdamW."""
+    """torch's AdamW, with a step that leaves the compiler alone."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        assert closure is None, "a closure is not supported"
+        inspect.unwrap(torch.optim.Adam.step)(self)
 
 
 def build_optimizers(model: nn.Module, config: OptimizerConfig) -> Optimizers:
