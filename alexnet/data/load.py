@@ -73,9 +73,9 @@ def load(
     Raises:
         UserError: there is no such source, its files are missing or broken, or a value is out of range.
     """
-    _check_range(image_px, default_px, resize_px, in_channels, val_fraction)
     if isinstance(source, Dataset):
-        return _as_it_is(source, resize_px or image_px, in_channels)
+        return _as_it_is(source, image_px, resize_px, in_channels)
+    _check_range(image_px, default_px, resize_px, in_channels, val_fraction)
     found, name = _find(source, root)
     crop_px = None if resize_px is None else image_px or default_px
     spec = ImageSpec(resize_px or image_px, default_px, in_channels or found.in_channels, on_progress)
@@ -131,7 +131,7 @@ def load_split(
         UserError: as `load`; or `split` is val and there is none.
     """
     if isinstance(source, Dataset):
-        return _as_it_is(source, image_px, in_channels).split(split), source.class_names
+        return _as_it_is(source, None, image_px, in_channels).split(split), source.class_names
     found, _ = _find(source, root)
     if split == "test" or (split == "val" and "val" in found.splits):
         _check_range(image_px, image_px, None, in_channels, val_fraction)
@@ -159,13 +159,14 @@ def _find(source: DataLike, root: str | os.PathLike[str] | None) -> tuple[Source
     return found, found.name
 
 
-def _as_it_is(dataset: Dataset, side_px: int | None, in_channels: int | None) -> Dataset:
+def _as_it_is(dataset: Dataset, image_px: int | None, resize_px: int | None, in_channels: int | None) -> Dataset:
     """`dataset`, if its images are as requested."""
-    own = dataset.train.image_px
-    if side_px not in (None, own, dataset.image_px):
-        raise UserError(
-            f"{dataset.name} is loaded with images of {own} px, not {side_px}: load it with image_px={side_px}"
-        )
+    for name, asked, own in (
+        ("image_px", image_px, dataset.image_px),
+        ("resize_px", resize_px, dataset.train.image_px),
+    ):
+        if asked not in (None, own):
+            raise UserError(f"{dataset.name} holds images of {own} px, not {asked}: load it with {name}={asked}")
     if in_channels not in (None, dataset.in_channels):
         raise UserError(f"{dataset.name} holds images of {dataset.in_channels} channels, not {in_channels}")
     return dataset

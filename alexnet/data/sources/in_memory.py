@@ -132,7 +132,10 @@ def _checked(images: ArrayLike | Tensor, labels: ArrayLike | Tensor, classes: in
             f"{list(found.shape)}"
         )
     _check_labels(found, classes, what)
-    return pixels, found.astype(np.int64)
+    if 0 in pixels.shape:
+        raise UserError(f"{what} have the shape {list(pixels.shape)}: none of its sides may be 0")
+    # Copied, so that what the caller does to the arrays later changes nothing here.
+    return pixels.copy(), found.astype(np.int64)
 
 
 def _check_labels(labels_N: NDArray[Any], classes: int, what: str) -> None:
@@ -177,9 +180,13 @@ def _samples(dataset: Any) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
                 f"sample {i} of {type(dataset).__name__} is a {got}, not a PIL image or a uint8 tensor [C, H, W]: "
                 "drop its transform, as the recipe scales and augments images itself"
             )
-        if isinstance(label, bool) or not isinstance(label, int | np.integer | Tensor):
+        if isinstance(label, Tensor) and label.numel() == 1 and not label.is_floating_point():
+            label = label.item()
+        if isinstance(label, bool) or not isinstance(label, int | np.integer):
             raise UserError(f"the label of sample {i} of {type(dataset).__name__} is {label!r}, not an integer")
-        images.append(pixels)
+        if 0 in pixels.shape:
+            raise UserError(f"sample {i} of {type(dataset).__name__} has the shape {list(pixels.shape)}: no pixels")
+        images.append(np.array(pixels))
         labels.append(int(label))
     if not images:
         raise UserError(f"{type(dataset).__name__} is empty: give at least one sample")
@@ -187,6 +194,7 @@ def _samples(dataset: Any) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
 
 
 def _last_channels(image: Tensor, i: int, dataset: Any) -> NDArray[np.uint8]:
+    image = image.cpu()
     if image.ndim == 2:
         return image.numpy()
     if image.shape[0] not in (1, 3):

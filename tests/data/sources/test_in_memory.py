@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,9 @@ def test_pictures_and_tensors_give_the_same_images() -> None:
     [
         ((torch.zeros(3, 4, 4), 0), r"sample 1 of Samples is a torch.float32 tensor.*drop its transform"),
         ((torch.zeros(4, 4, 4, dtype=torch.uint8), 0), r"\[4, 4, 4\], not \[C, H, W\]"),
+        ((torch.zeros(3, 4, 4, dtype=torch.uint8), torch.tensor(0.7)), "label of sample 1 .*not an integer"),
+        ((torch.zeros(3, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])), "label of sample 1 .*not an integer"),
+        ((torch.zeros(3, 0, 4, dtype=torch.uint8), 0), "no pixels"),
         ((torch.zeros(3, 4, 4, dtype=torch.uint8), "cat"), "label of sample 1 of Samples is 'cat'"),
         ((torch.zeros(3, 4, 4, dtype=torch.uint8), 5), r"lie in 0\.\.5, but there are 2 class names"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), "no pair"),
@@ -140,3 +144,21 @@ def test_names(tmp_path: Any) -> None:
     assert data.source_name(tmp_path) == str(tmp_path.resolve())
     assert data.source_name(data.from_arrays(*arrays(), "abcd", name="mine")) == "mine"
     assert data.source_name(Samples([])) == "Samples"
+
+
+def test_a_cut_data_set_knows_both_of_its_sides() -> None:
+    cut = replace(data.load("digits", image_px=16), crop_px=12)
+    assert data.load(cut, image_px=12, resize_px=16) is cut
+    for sides in ({"image_px": 10, "resize_px": 16}, {"image_px": 16}, {"resize_px": 20}):
+        with pytest.raises(UserError, match="holds images of"):
+            data.load(cut, **sides)
+    assert data.load_split(cut, "test", image_px=16, in_channels=1)[0] is cut.split("test")
+
+
+def test_later_changes_of_the_arrays_do_not_reach_the_source() -> None:
+    pixels, labels = arrays()
+    source = data.from_arrays(pixels[:30], labels[:30], "abcd", test=(pixels[30:], labels[30:]))
+    expected = torch.from_numpy(pixels[30:].copy())
+    pixels[:] = 0
+    assert torch.equal(data.load(source).split("test").pixels_NHWC, expected)
+    assert data.load(source).train.pixels_NHWC.any()
