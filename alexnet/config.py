@@ -14,7 +14,14 @@ from typing import Literal
 from alexnet._checks import check_values, refuse_unused, require
 
 ModelName = Literal[
-    "tiny_alexnet", "cifar_alexnet", "convnet_2012", "alexnet", "alexnet_2012", "alexnet_owt", "lenet"
+    "tiny_alexnet",
+    "cifar_alexnet",
+    "small_alexnet",
+    "convnet_2012",
+    "alexnet",
+    "alexnet_2012",
+    "alexnet_owt",
+    "lenet",
 ]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu"]
 Init = Literal["xavier", "gaussian", "gaussian_source", "kaiming"]
@@ -43,10 +50,11 @@ class ModelConfig:
     name: ModelName = "tiny_alexnet"
     """Network, see `alexnet models`."""
     activation: Activation | None = None
-    """Activation function; None: the network's own (tanh for lenet, gelu for cifar_alexnet, relu elsewhere)."""
+    """Activation function; None: the network's own (tanh for lenet, gelu for cifar_alexnet and small_alexnet, relu
+    elsewhere)."""
     dropout: float | None = None
     """Share of units dropped in the hidden dense layers, in [0, 1); None: the network's own (0.5; 0 in
-    cifar_alexnet, convnet_2012 and lenet)."""
+    cifar_alexnet, small_alexnet, convnet_2012 and lenet)."""
     norm: Norm | None = None
     """convnet_2012: what follows the first two poolings: response (the paper's, across maps), batch or none;
     None: response."""
@@ -85,6 +93,9 @@ class AugmentConfig:
     """Border put around an image before a random crop back to its size; 0: no random crop."""
     crop_border: CropBorder = "black"
     """What the border shows: black, or the image reflected at its edge."""
+    crop_scale: float = 1.0
+    """Show a random rectangle of each image, of at least this share of its area and of sides in the ratio 3/4 to 4/3,
+    resized to the whole (Szegedy 2015; torchvision's RandomResizedCrop); 1: none."""
     flip: Flip = "none"
     """Mirror images left to right: random, each with probability 1/2; alternating, each in every other epoch,
     the first drawn at random, so that two epochs show both sides of all (Jordan 2024)."""
@@ -111,6 +122,7 @@ class AugmentConfig:
         check_values(self, "augment.")
         require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
         require(self.cutout_px >= 0, "augment.cutout_px cannot be negative")
+        require(0 < self.crop_scale <= 1, f"augment.crop_scale must lie in (0, 1], 1 for none, not {self.crop_scale}")
         require(
             self.crop_padding_px > 0 or self.crop_border == "black",
             "augment.crop_border is not used without a border: set augment.crop_padding_px above 0",

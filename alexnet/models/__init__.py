@@ -16,6 +16,7 @@ from alexnet.models.cifar_alexnet import cifar_alexnet
 from alexnet.models.convnet_2012 import convnet_2012
 from alexnet.models.initialize import initialize, whiten
 from alexnet.models.lenet import lenet
+from alexnet.models.small_alexnet import small_alexnet
 from alexnet.models.tiny_alexnet import tiny_alexnet
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "initialize",
     "lenet",
     "names",
+    "small_alexnet",
     "takes_images",
     "tiny_alexnet",
     "whiten",

@@ -147,6 +147,26 @@ def photos() -> Recipe:
     )
 
 
+def pretrain_small() -> Recipe:
+    """An eight-layer AlexNet for photographs of 64 px, trained on many classes to be fine-tuned on others.
+
+    alexnet train pretrain_small --data FOLDER
+    """
+    base = cifar_alexnet_fast()
+    return replace(
+        base,
+        name="pretrain_small",
+        data="photos",
+        model=ModelConfig(name="small_alexnet", whiten=True),
+        augment=AugmentConfig(crop_scale=0.35, flip="random", pca_color=0.1),
+        label_smoothing=0.1,
+        ema_decay=0.998,
+        image_px=64,
+        train_px=(40,) * 16 + (48,) * 22 + (64,) * 10,
+        epochs=48,
+    )
+
+
 def tutorial_tiny() -> Recipe:
     """The tutorial's first run: plain SGD on pixels in 0..1, weights as Gluon's Xavier, decay on biases too.
 
@@ -279,6 +299,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
         cifar_alexnet_fast,
         cifar_alexnet_best,
         photos,
+        pretrain_small,
         digits,
         tutorial_tiny,
         tutorial_tiny_momentum,

@@ -18,6 +18,7 @@ from alexnet.models._response_norm import ResponseNorm
 PARAMETERS = {
     "tiny_alexnet": 613_834,
     "cifar_alexnet": 2_837_954,
+    "small_alexnet": 3_279_504,
     "convnet_2012": 32 * 76 + 32 * 801 + 64 * 801 + 10 * 1025,  # each map or unit: its weights and a bias
     "alexnet": 50_844_008,
     "alexnet_2012": 60_965_224,
@@ -27,6 +28,7 @@ PARAMETERS = {
 SMALLEST_PX = {
     "tiny_alexnet": 4,
     "cifar_alexnet": 9,
+    "small_alexnet": 18,
     "convnet_2012": 8,
     "alexnet": 67,
     "alexnet_2012": 63,
@@ -36,12 +38,14 @@ SMALLEST_PX = {
 LAYERS = {
     "tiny_alexnet": ["conv1", "conv2", "conv3", "fc4", "fc5", "fc6"],
     "cifar_alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
+    "small_alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "convnet_2012": ["conv1", "conv2", "conv3", "fc4"],
     "alexnet": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "alexnet_2012": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "alexnet_owt": ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"],
     "lenet": ["conv1", "conv2", "fc3", "fc4", "fc5"],
 }
+NORMED = ("cifar_alexnet", "small_alexnet")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda x: x.clamp(min=0),
     "tanh": lambda x: 2 / (1 + torch.exp(-2 * x)) - 1,
@@ -195,7 +199,7 @@ def test_dropout_is_off_in_eval_and_keeps_the_mean_in_train(small):
 
 @each_name
 def test_dropout_share_is_as_asked(name):
-    default = 0.0 if name in ("lenet", "cifar_alexnet", "convnet_2012") else 0.5
+    default = 0.0 if name in ("lenet", "cifar_alexnet", "small_alexnet", "convnet_2012") else 0.5
     for options, share in (({}, default), ({"dropout": 0.25}, 0.25)):
         net = shapes_only(name, **options)
         assert {m.p for m in net.modules() if isinstance(m, nn.Dropout)} == {share}
@@ -208,7 +212,7 @@ def test_nothing_is_changed_in_place(name):
 
 @each_name
 def test_default_activation(name):
-    kind = {"lenet": nn.Tanh, "cifar_alexnet": nn.GELU}.get(name, nn.ReLU)
+    kind = {"lenet": nn.Tanh, **dict.fromkeys(NORMED, nn.GELU)}.get(name, nn.ReLU)
     layers = [m for path, m in shapes_only(name).named_modules() if path.rpartition(".")[2].startswith("act")]
     assert len(layers) == len(LAYERS[name]) - 1
     assert all(isinstance(m, kind) for m in layers)
@@ -224,8 +228,8 @@ def reference_features(name: str, features: nn.Sequential, x: Tensor, act: Calla
         x = F.max_pool2d(act(conv("conv1", x, padding=2)), 2, 2)
         x = act(conv("conv2", x, padding=1))
         return F.max_pool2d(act(conv("conv3", x, padding=1)), 2, 2)
-    if name == "cifar_alexnet":
-        x = act(conv("conv1", x))
+    if name in NORMED:
+        x = act(conv("conv1", x, stride=2 if name == "small_alexnet" else 1))
         for i in range(2, 6):
             x = plain_norm(conv(f"conv{i}", x, padding=1), features.get_submodule(f"norm{i}"))
             x = act(x if i == 4 else F.max_pool2d(x, 2, 2))
@@ -300,7 +304,7 @@ def paper_response_norm(a_NCHW: Tensor, alpha: float = 1e-4) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "activation"),
     # GELU falls before it rises, so that order matters: only the net made for it is defined with pooling first.
-    [(name, act) for name in models.names() for act in ACTIVATIONS if act != "gelu" or name == "cifar_alexnet"],
+    [(name, act) for name in models.names() for act in ACTIVATIONS if act != "gelu" or name in NORMED],
 )
 def test_activation_after_pooling_equals_activation_before_it(name, activation):
     features = with_numbers(shapes_only(name, image_px=SMALLEST_PX[name], activation=activation).features)
@@ -375,7 +379,7 @@ def test_looking_for_a_side_leaves_the_network_alone():
 
 @each_name
 def test_which_networks_norm_over_the_batch(name):
-    assert models.has_batch_norm(shapes_only(name)) == (name == "cifar_alexnet")
+    assert models.has_batch_norm(shapes_only(name)) == (name in NORMED)
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])

@@ -17,6 +17,7 @@ from alexnet.errors import UserError
 NAMES = {
     "digits",
     "photos",
+    "pretrain_small",
     "tutorial_tiny",
     "tutorial_tiny_momentum",
     "tiny_cifar10",

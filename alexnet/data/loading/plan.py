@@ -11,7 +11,16 @@ from torch import Tensor
 
 from alexnet.card import Preprocessing
 from alexnet.config import AugmentConfig
-from alexnet.data.transforms.augment import Normalizer, cutout, cutout_places, flip, mix, shrink
+from alexnet.data.transforms.augment import (
+    Normalizer,
+    cutout,
+    cutout_places,
+    draw_boxes,
+    flip,
+    mix,
+    resized_crop,
+    shrink,
+)
 from alexnet.data.transforms.color import ColorComponents
 
 
@@ -36,6 +45,8 @@ class EpochPlan:
     shift_NC: Tensor | None = None
     """What is added to each image's channels, pixels in 0..1."""
     mixing: Mixing | None = None
+    box_4N: Tensor | None = None
+    """The rectangle of each image that is shown, see `augment.resized_crop`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ def draw_plan(
         train_px=train_px,
         shift_NC=_color_shifts(n_images, colors, augment.pca_color, seed, epoch, device),
         mixing=_mixing(n_images, augment, seed, epoch, device),
+        box_4N=_boxes(n_images, augment.crop_scale, seed, epoch, device),
     )
 
 
@@ -128,6 +140,12 @@ def _color_shifts(
     return colors.shifts(alpha_NC).to(device)
 
 
+def _boxes(n_images: int, scale: float, seed: int, epoch: int, device: torch.device) -> Tensor | None:
+    if scale == 1:
+        return None
+    return draw_boxes(scale, n_images, torch.Generator().manual_seed(seed_for(seed, "box", epoch))).to(device)
+
+
 def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int, device: torch.device) -> Mixing | None:
     if not (augment.mixup or augment.cutmix):
         return None
@@ -143,7 +161,7 @@ def _mixing(n_images: int, augment: AugmentConfig, seed: int, epoch: int, device
 
 
 class BatchTransform:
-    """What is done to a batch of uint8 crops after the cropping: mirror, shrink, scale, hide a square.
+    """What is done to a batch of uint8 crops after the cropping: mirror, cut or shrink, scale, hide a square.
 
     Args:
         preprocessing: how pixels become the network's input.
@@ -162,9 +180,10 @@ class BatchTransform:
         """The network's input [N, C, H, W] of the crops `x_NHWC` at `part` of the plan's order."""
         if plan.mirrored_N is not None:
             x_NHWC = flip(x_NHWC, plan.mirrored_N[part].to(x_NHWC.device, non_blocking=True))
-        side = self._image_px
-        if plan.train_px is not None and plan.train_px != side:
-            side = plan.train_px
+        side = plan.train_px or self._image_px
+        if plan.box_4N is not None:
+            x_NHWC = resized_crop(x_NHWC, plan.box_4N[:, part].to(x_NHWC.device, non_blocking=True), side)
+        elif side != self._image_px:
             x_NHWC = shrink(x_NHWC, side)
         offset_NC = None if plan.shift_NC is None else plan.shift_NC[part].to(x_NHWC.device, non_blocking=True)
         x_NCHW = self._normalize(x_NHWC, offset_NC)

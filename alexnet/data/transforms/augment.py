@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -78,6 +80,45 @@ def shrink(x_NHWC: Tensor, image_px: int) -> Tensor:
     else:
         small_NCHW = F.interpolate(x_NCHW, size=image_px, mode="bilinear", antialias=True)
     return small_NCHW.permute(0, 2, 3, 1).contiguous()
+
+
+def resized_crop(x_NHWC: Tensor, box_4N: Tensor, image_px: int) -> Tensor:
+    """Cut a rectangle out of each uint8 image [N, H, W, C] and resize it to a square of `image_px`.
+
+    Each new pixel is an average of those it covers, or lies between its neighbours where a rectangle is enlarged
+    (a triangle filter, as `shrink`).
+
+    Args:
+        x_NHWC: uint8 images.
+        box_4N: top, left, height and width of each rectangle, in 0..1 of the image's side.
+        image_px: side of the result.
+    """
+    N, H, W, C = x_NHWC.shape
+    top_N, left_N, height_N, width_N = box_4N
+    rows_NhH = _resampling(top_N * H, height_N * H, H, image_px)
+    columns_NwW = _resampling(left_N * W, width_N * W, W, image_px)
+    tall_NhWC = torch.bmm(rows_NhH, x_NHWC.float().flatten(2)).view(N, image_px, W, C)
+    square_NwhC = torch.bmm(columns_NwW, tall_NhWC.transpose(1, 2).flatten(2)).view(N, image_px, image_px, C)
+    return square_NwhC.transpose(1, 2).round().clamp_(0, 255).byte().contiguous()
+
+
+def _resampling(first_N: Tensor, length_N: Tensor, side: int, image_px: int) -> Tensor:
+    """Weights [N, image_px, side] of a line's pixels in each of the new pixels of its part from `first_N` on."""
+    step_N11 = (length_N / image_px)[:, None, None]
+    new_p1 = torch.arange(image_px, device=first_N.device)[:, None] + 0.5
+    centre_Np1 = first_N[:, None, None] + new_p1 * step_N11
+    distance_Nps = centre_Np1 - (torch.arange(side, device=first_N.device) + 0.5)
+    weight_Nps = (1 - distance_Nps.abs() / step_N11.clamp(min=1)).clamp_(min=0)
+    return weight_Nps / weight_Nps.sum(2, keepdim=True)
+
+
+def draw_boxes(scale: float, n: int, generator: torch.Generator) -> Tensor:
+    """Random rectangles [4, n] for `resized_crop`: `scale` to 1 of the area, sides in the ratio 3/4 to 4/3."""
+    area_n, ratio_n = torch.rand(2, n, generator=generator)
+    area_n = scale + (1 - scale) * area_n
+    ratio_n = (math.log(4 / 3) * (2 * ratio_n - 1)).exp()
+    sides_2n = torch.stack([(area_n / ratio_n).sqrt(), (area_n * ratio_n).sqrt()]).clamp_(max=1)
+    return torch.cat([torch.rand(2, n, generator=generator) * (1 - sides_2n), sides_2n])
 
 
 def cutout_places(side_px: int, cutout_px: int) -> int:

@@ -12,7 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from alexnet.card import Preprocessing
-from alexnet.data.transforms.augment import Normalizer, crop_places, cutout, cutout_places, flip, random_crop, shrink
+from alexnet.data.transforms.augment import (
+    Normalizer,
+    crop_places,
+    cutout,
+    cutout_places,
+    draw_boxes,
+    flip,
+    random_crop,
+    resized_crop,
+    shrink,
+)
 
 CPU = torch.device("cpu")
 GREY = Preprocessing(image_px=6, in_channels=1, mean=(0.2860,), std=(0.3530,))
@@ -232,3 +242,31 @@ def test_without_mean_and_deviation_pixels_lie_in_0_to_1():
     assert got[0] == 0
     assert got[255] == 1
     torch.testing.assert_close(got, torch.arange(256) / 255, rtol=1e-6, atol=0)
+
+
+@given(data=st.data(), image_px=st.integers(1, 12), channels=st.sampled_from([1, 3]))
+def test_a_resized_crop_is_pillows(data, image_px, channels):
+    x_NHWC = pixels(3, 9, 7, channels)
+    sides = st.floats(0.2, 1)
+    heights, widths = (data.draw(st.lists(sides, min_size=3, max_size=3)) for _ in range(2))
+    tops, lefts = ([data.draw(st.floats(0, 1 - side)) for side in each] for each in (heights, widths))
+    got = resized_crop(x_NHWC, torch.tensor([tops, lefts, heights, widths]), image_px)
+    for image_HWC, top, left, height, width, result in zip(x_NHWC, tops, lefts, heights, widths, got, strict=True):
+        box = (left * 7, top * 9, (left + width) * 7, (top + height) * 9)
+        for c in range(channels):
+            expected = Image.fromarray(image_HWC[:, :, c].numpy()).resize(
+                (image_px, image_px), Image.Resampling.BILINEAR, tuple(map(float, box))
+            )
+            assert np.abs(np.asarray(expected, np.int16) - result[:, :, c].numpy()).max() <= 1
+
+
+def test_drawn_boxes_lie_in_the_image_and_have_the_scale():
+    top, left, height, width = draw_boxes(0.3, 10_000, torch.Generator().manual_seed(0)).double()
+    assert min(top.min(), left.min()) >= 0
+    assert max((top + height).max(), (left + width).max()) <= 1 + 1e-6
+    area = height * width
+    assert 0.3 * 3 / 4 <= area.min() < 0.31
+    assert 0.6 < area.mean() < 0.65
+    ratio = (width / height)[(height < 1) & (width < 1)]
+    assert 3 / 4 - 1e-6 <= ratio.min() < 0.76
+    assert 1.31 < ratio.max() <= 4 / 3 + 1e-6

@@ -1,4 +1,4 @@
-"""Mixed images and balanced classes, against loops."""
+"""What is random in an epoch: mixed images, random rectangles and balanced classes, against loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alexnet.config import AugmentConfig
 from alexnet.data import Images
 from alexnet.data.loading.from_memory import Loader
 from alexnet.data.loading.plan import balanced_order
-from alexnet.data.transforms.augment import mix
+from alexnet.data.transforms.augment import mix, resized_crop
 
 CPU = torch.device("cpu")
 
@@ -95,3 +95,18 @@ def test_of_an_uneven_rest_no_class_gets_two_more():
         for seed in range(20)
     }
     assert counts == {(5, 6), (6, 5)}
+
+
+def test_random_rectangles_are_drawn_anew_each_epoch_and_shown_at_the_side_in_use():
+    pixels = torch.randint(256, (40, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    how = Preprocessing(image_px=8, in_channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
+    loader = Loader(Images(pixels, torch.arange(40)), how, CPU, torch.float32, AugmentConfig(crop_scale=0.3))
+    first, second, again = (loader.plan(1, epoch, train_px=5) for epoch in (0, 1, 0))
+    assert torch.equal(first.box_4N, again.box_4N)
+    assert not torch.equal(first.box_4N, second.box_4N)
+    x_NCHW, y_N = loader.batch(first, 10, 30)
+    expected = resized_crop(pixels[y_N], first.box_4N[:, 10:30], 5)
+    torch.testing.assert_close(x_NCHW, expected.permute(0, 3, 1, 2) / 255)
+    assert loader.batch(loader.plan(1, 0), 0, 4)[0].shape == (4, 3, 8, 8)
+    plain = Loader(Images(pixels, torch.arange(40)), how, CPU, torch.float32, AugmentConfig())
+    assert torch.equal(plain.plan(1, 0).order_N, first.order_N)
