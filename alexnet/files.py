@@ -1,15 +1,19 @@
-"""Files that are either whole or absent, and downloads that do not hang."""
+"""Files that are either whole or absent, reads and downloads that do not hang, and what may be printed."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_LARGEST_FILE_BYTES = 2**30
 
 
 @contextmanager
@@ -86,3 +90,48 @@ def _escaped(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def open_regular(path: str | Path) -> int:
+    """Descriptor of a regular file, or of one that a link leads to; reading a pipe or a device might never end.
+
+    Raises:
+        OSError: the file cannot be opened, is no regular file, or is larger than 1 GiB.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST_FILE_BYTES:
+        return handle
+    os.close(handle)
+    if stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EFBIG, "larger than 1 GiB", os.fspath(path))
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Content of a regular file; for many small files, half the time of `open`.
+
+    Raises:
+        OSError: the file cannot be read, see `open_regular`.
+    """
+    handle = open_regular(path)
+    try:
+        data = os.read(handle, 1 << 16)
+        if len(data) < 1 << 16:
+            return data
+        parts = [data]
+        while data := os.read(handle, 1 << 24):
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a few words, without the path."""
+    cause = getattr(error, "reason", None)  # urllib wraps the error that says what happened
+    if isinstance(cause, Exception):
+        return reason_of(cause)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

@@ -36,7 +36,7 @@ import numpy as np
 
 from alexnet import recipes
 from alexnet.config import AugmentConfig, ModelConfig, Recipe
-from alexnet.data.sources.folder import image_files
+from alexnet.data.sources.layout import image_files
 from alexnet.files import write_json
 
 HERE = Path(__file__).parent

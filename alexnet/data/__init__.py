@@ -5,10 +5,11 @@ from alexnet.data.dataset import AnyImages, Dataset, Images, SplitName, channel_
 from alexnet.data.images.decode import BadImageError, decode_image, fit_image
 from alexnet.data.images.streamed import StreamedImages
 from alexnet.data.load import DataLike, Streaming, load, load_split, source_name
-from alexnet.data.pack import OnBad, PackOptions, PackReport, pack
-from alexnet.data.sources.folder import image_files
+from alexnet.data.pack import OnBad, PackReport, pack
 from alexnet.data.sources.in_memory import from_arrays, from_torch
+from alexnet.data.sources.layout import image_files
 from alexnet.data.sources.registry import SOURCES, SourceFacts, class_names, download
+from alexnet.data.sources.shard_writer import PackOptions
 from alexnet.data.sources.source import BadFile, OnProgress, Source
 from alexnet.data.split import with_train_images
 from alexnet.data.transforms.statistics import Moments

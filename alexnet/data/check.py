@@ -10,12 +10,12 @@ from typing import Any
 
 from alexnet.data.images import decode
 from alexnet.data.images.streamed import StreamedImages
-from alexnet.data.sources import folder as folders
-from alexnet.data.sources import registry, shards
-from alexnet.data.sources.folder import in_threads
+from alexnet.data.sources import layout, registry, shards, survey
 from alexnet.data.sources.hub import is_hub
 from alexnet.data.sources.source import BadFile, ImageSpec, OnProgress, Source
+from alexnet.data.sources.survey import in_threads
 from alexnet.errors import UserError
+from alexnet.files import reason_of
 
 _SAMPLED_FILES = 200
 
@@ -52,7 +52,7 @@ def check(
         return _check_arrays(source, root)
     if shards.has_shards(path):
         return _check_shards(path, on_progress)
-    return _check_folder(folders.scan(path), on_progress)
+    return _check_folder(layout.scan(path), on_progress)
 
 
 def describe(source: registry.FileName, *, root: registry.FileName | None = None) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def describe(source: registry.FileName, *, root: registry.FileName | None = None
         return {"source": str(source), "available": True, **_describe_streams(registry.find(source, root))}
     path = _as_folder(source, root)
     if path is not None:
-        described = _describe_shards(path) if shards.has_shards(path) else _describe_folder(folders.scan(path))
+        described = _describe_shards(path) if shards.has_shards(path) else _describe_folder(layout.scan(path))
         return {"source": str(source), "available": True, **described}
     facts = registry.SOURCES[str(source)]
     known: dict[str, Any] = {
@@ -99,7 +99,7 @@ def _as_folder(source: registry.FileName, root: registry.FileName | None) -> Pat
         return registry.folder_of(source, root)
     if root is not None and str(source) in ("cifar10", "cifar100"):
         place = Path(root).expanduser()
-        if folders.has_splits(place):
+        if layout.has_splits(place):
             return place
     return None
 
@@ -117,12 +117,12 @@ def _check_arrays(source: registry.FileName, root: registry.FileName | None) -> 
     return CheckReport(images, 0, tuple(bad))
 
 
-def _check_folder(folder: folders.Folder, on_progress: OnProgress | None) -> CheckReport:
+def _check_folder(folder: layout.Folder, on_progress: OnProgress | None) -> CheckReport:
     paths = [path for files in folder.splits.values() for path in files.paths]
     return CheckReport(
         images={split: len(files.paths) for split, files in folder.splits.items()},
         ignored_files=folder.ignored_files,
-        bad=folder.problems + tuple(folders.find_bad(folder.path, paths, on_progress)),
+        bad=folder.problems + tuple(survey.find_bad(folder.path, paths, on_progress)),
     )
 
 
@@ -151,7 +151,7 @@ def _find_bad(images: StreamedImages, on_progress: OnProgress | None) -> list[Ba
             except decode.BadImageError as error:
                 bad.append(BadFile(images.store.path(position), error.reason))
             except OSError as error:
-                bad.append(BadFile(images.store.path(position), decode.reason_of(error)))
+                bad.append(BadFile(images.store.path(position), reason_of(error)))
         return bad
 
     return [bad for found in in_threads(check, len(images), on_progress) for bad in found]
@@ -174,9 +174,9 @@ def _describe_streams(source: Source) -> dict[str, Any]:
     }
 
 
-def _describe_folder(folder: folders.Folder) -> dict[str, Any]:
+def _describe_folder(folder: layout.Folder) -> dict[str, Any]:
     sample = _sample([path for files in folder.splits.values() for path in files.paths])
-    sizes, modes = folders.count_sizes(folder.path, sample)
+    sizes, modes = survey.count_sizes(folder.path, sample)
     return {
         "path": str(folder.path),
         "split": folder.split_rule,

@@ -10,9 +10,8 @@ from typing import Any, Literal
 from alexnet import system
 from alexnet.data.dataset import AnyImages, Dataset, SplitName
 from alexnet.data.sources import registry
-from alexnet.data.sources.folder import LARGEST_OWN_PX
 from alexnet.data.sources.in_memory import from_torch
-from alexnet.data.sources.source import ImageSpec, OnProgress, Source
+from alexnet.data.sources.source import LARGEST_OWN_PX, ImageSpec, OnProgress, Source
 from alexnet.data.split import held_out
 from alexnet.distributed import own_share
 from alexnet.errors import UserError

@@ -7,17 +7,14 @@ images and options give the same bytes.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import multiprocessing
 import os
 import shutil
-import tarfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,35 +23,18 @@ import torch
 
 from alexnet.data.images import decode
 from alexnet.data.sources import shards
-from alexnet.data.sources.folder import LARGEST_OWN_PX, Folder, describe_bad, scan
+from alexnet.data.sources.layout import Folder, scan
 from alexnet.data.sources.registry import SOURCES, folder_of
+from alexnet.data.sources.shard_writer import PackOptions, Record, Shard, read_record, write_shard
 from alexnet.data.sources.source import BadFile, OnProgress
+from alexnet.data.sources.survey import describe_bad
+from alexnet.data.sources.tar_index import ENTRY, FORMAT, Index
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
 from alexnet.system import usable_cores
 
 OnBad = Literal["stop", "skip"]
-
-
-@dataclass(frozen=True)
-class PackOptions:
-    """How images are stored."""
-
-    short_px: int = 256
-    """Short side that larger images are reduced to (Krizhevsky 2012, section 2); smaller ones stay as they are."""
-    quality: int = 90
-    """Of the JPEGs written, 1..95; a JPEG that needs no reduction is stored as it came."""
-    shard_images: int = 1000
-    """Images a shard, the last of a split perhaps fewer."""
-
-    def __post_init__(self) -> None:
-        if self.short_px < 1:
-            raise UserError(f"short_px must be 1 or more, not {self.short_px}")
-        if not 1 <= self.quality <= 95:
-            raise UserError(f"quality must lie in 1..95, not {self.quality}")
-        if self.shard_images < 1:
-            raise UserError(f"shard_images must be 1 or more, not {self.shard_images}")
 
 
 @dataclass(frozen=True)
@@ -68,44 +48,6 @@ class PackReport:
     bytes: int
     bad: tuple[BadFile, ...]
     """Files that were left out, and why."""
-
-
-@dataclass(frozen=True)
-class _Shard:
-    """One shard to make: a worker's task."""
-
-    split: str
-    file: str
-    out: str
-    root: str
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    first: int
-    """Position of its first image in the split, which its keys count from."""
-    options: PackOptions
-
-    @property
-    def path(self) -> Path:
-        return Path(self.out) / self.file
-
-    @property
-    def record_path(self) -> Path:
-        return Path(self.out) / shards.PARTS / f"{self.file}.json"
-
-
-@dataclass
-class _Record:
-    """What a finished shard holds."""
-
-    bytes: int = 0
-    sha256: str = ""
-    sizes: list[int] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    rgb: dict[str, Any] = field(default_factory=dict)
-    own_px: int | None = None
-    """Side of the images if they are square, share one and are small; None otherwise."""
-    bad: list[dict[str, str]] = field(default_factory=list)
 
 
 def pack(
@@ -162,7 +104,7 @@ def pack(
             f"{describe_bad(folder.path, bad)}. Then run the same command again (finished shards are kept), or leave "
             "such files out with --on-bad skip"
         )
-    _write_manifest(target, folder, options, identity, [(shard, _read_record(shard)) for shard in todo])
+    _write_manifest(target, folder, options, identity, [(shard, read_record(shard)) for shard in todo])
     shutil.rmtree(target / shards.PARTS)
     return _report(target)
 
@@ -179,7 +121,7 @@ def _folder(source: str | os.PathLike[str], root: str | os.PathLike[str] | None)
     return path
 
 
-def _plan(folder: Folder, out: Path, options: PackOptions) -> list[_Shard]:
+def _plan(folder: Folder, out: Path, options: PackOptions) -> list[Shard]:
     todo = []
     for split, files in folder.splits.items():
         # RandomState's stream is frozen for good (NEP 19): the same files give the same shards everywhere.
@@ -187,7 +129,7 @@ def _plan(folder: Folder, out: Path, options: PackOptions) -> list[_Shard]:
         for number, first in enumerate(range(0, len(order), options.shard_images)):
             chosen = order[first : first + options.shard_images]
             todo.append(
-                _Shard(
+                Shard(
                     split=split,
                     file=f"{split}-{number:06d}.tar",
                     out=str(out),
@@ -203,7 +145,7 @@ def _plan(folder: Folder, out: Path, options: PackOptions) -> list[_Shard]:
 
 def _identity(folder: Folder, options: PackOptions) -> str:
     """Hash of all that decides what the shards hold, but for the files' content."""
-    digest = hashlib.sha256(repr((shards.FORMAT, decode.VERSION, asdict(options), folder.class_names)).encode())
+    digest = hashlib.sha256(repr((FORMAT, decode.VERSION, asdict(options), folder.class_names)).encode())
     for split, files in folder.splits.items():
         digest.update(repr((split, files.paths, files.labels)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
@@ -240,25 +182,25 @@ def _claim(out: Path, identity: str) -> None:
 # --- making shards -----------------------------------------------------------------------------------------------
 
 
-def _make_all(todo: Sequence[_Shard], processes: int, on_bad: OnBad) -> Iterator[tuple[_Shard, _Record]]:
+def _make_all(todo: Sequence[Shard], processes: int, on_bad: OnBad) -> Iterator[tuple[Shard, Record]]:
     """Make the shards that are not made yet; gives each with its record as it is done, in any order.
 
     Where bad files are to stop it, no shard is begun after one that had any.
     """
     made = {shard.file: _is_made(shard, on_bad) for shard in todo}
-    yield from ((shard, _read_record(shard)) for shard in todo if made[shard.file])
+    yield from ((shard, read_record(shard)) for shard in todo if made[shard.file])
     missing = [shard for shard in todo if not made[shard.file]]
     processes = min(processes, len(missing))
     if processes <= 1:
         for shard in missing:
-            record = _make(shard)
+            record = write_shard(shard)
             yield shard, record
             if record.bad and on_bad == "stop":
                 return
         return
     # Spawned: a fork would copy the threads' locks as they are at that moment.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        running = {pool.submit(_make, shard): shard for shard in missing}
+        running = {pool.submit(write_shard, shard): shard for shard in missing}
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 record = _result(future)
@@ -267,7 +209,7 @@ def _make_all(todo: Sequence[_Shard], processes: int, on_bad: OnBad) -> Iterator
                     running = {future: shard for future, shard in running.items() if not future.cancel()}
 
 
-def _result(future: Future[_Record]) -> _Record:
+def _result(future: Future[Record]) -> Record:
     try:
         return future.result()
     except BrokenProcessPool:
@@ -290,104 +232,19 @@ def _start_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _is_made(shard: _Shard, on_bad: OnBad) -> bool:
+def _is_made(shard: Shard, on_bad: OnBad) -> bool:
     """Whether the shard lies there whole, and without gaps if bad files are to be mended."""
     if not shard.record_path.exists() or not shard.path.exists():
         return False
-    record = _read_record(shard)
+    record = read_record(shard)
     return shard.path.stat().st_size == record.bytes and not (record.bad and on_bad == "stop")
-
-
-def _read_record(shard: _Shard) -> _Record:
-    return _Record(**json.loads(shard.record_path.read_text(encoding="utf-8")))
-
-
-def _make(shard: _Shard) -> _Record:
-    """Write one shard without the files that are bad, then its record, which lists those."""
-    record = _Record()
-    with atomic_write(shard.path) as part:
-        _write(part, shard, record)
-    write_json(shard.record_path, asdict(record))
-    return record
-
-
-def _write(part: Path, shard: _Shard, record: _Record) -> None:
-    sums, sizes = Moments.zero(3), set()
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for i, (path, label) in enumerate(zip(shard.paths, shard.labels, strict=True)):
-            try:
-                stored, pixels_HWC = _reduce(f"{shard.root}/{path}", shard.options)
-            except decode.BadImageError as error:
-                record.bad.append(asdict(BadFile(error.path, error.reason)))
-                continue
-            key = f"{shard.first + i:08d}"
-            H, W, C = pixels_HWC.shape
-            record.offsets.append(_add(tar, f"{key}.jpg", stored))
-            record.sizes.append(len(stored))
-            record.labels.append(label)
-            _add(tar, f"{key}.cls", str(label).encode())
-            about = {"label": label, "filename": path, "width": W, "height": H}
-            _add(tar, f"{key}.json", json.dumps(about).encode())
-            square = decode.centre_square(pixels_HWC, min(H, W))
-            sums += Moments.of(np.repeat(square, 3, axis=2) if C == 1 else square)
-            sizes.add((H, W))
-    record.bytes = part.stat().st_size
-    record.sha256 = shards.sha256(part)
-    record.rgb = sums.to_json()
-    record.own_px = _own_px(sizes)
-
-
-def _own_px(sizes: set[tuple[int, int]]) -> int | None:
-    """Side of the images where all share one, as `load` would take it for folders."""
-    H, W = next(iter(sizes)) if len(sizes) == 1 else (0, 1)
-    return H if H == W <= LARGEST_OWN_PX else None
-
-
-def _reduce(path: str, options: PackOptions) -> tuple[bytes, decode.Pixels]:
-    """The image file to store, and its pixels.
-
-    Raises:
-        BadImageError: the file cannot be read or decoded.
-    """
-    try:
-        data = decode.read_bytes(path)
-    except OSError as error:
-        raise decode.BadImageError(path, decode.reason_of(error)) from error
-    pixels_HWC = decode.decode_plain_jpeg(data, options.short_px, 3)
-    if pixels_HWC is not None and min(pixels_HWC.shape[:2]) <= options.short_px:
-        return data, pixels_HWC
-    if pixels_HWC is None:
-        pixels_HWC = decode.decode_pixels(data, options.short_px, 3, path)
-    pixels_HWC = decode.bounded_aspect(pixels_HWC)
-    if min(pixels_HWC.shape[:2]) > options.short_px:
-        pixels_HWC = decode.resize_short_side(pixels_HWC, options.short_px)
-    stored = _encode(pixels_HWC, options.quality)
-    return stored, decode.decode_pixels(stored, None, 3, path)
-
-
-def _encode(pixels_HWC: decode.Pixels, quality: int) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    grey = pixels_HWC.shape[2] == 1
-    Image.fromarray(pixels_HWC[..., 0] if grey else pixels_HWC).save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
-    """Append a member; returns where its content begins."""
-    info = tarfile.TarInfo(name)  # of no owner and no time: the same images give the same shard
-    info.size = len(data)
-    start = tar.offset
-    tar.addfile(info, io.BytesIO(data))
-    return start + tarfile.BLOCKSIZE
 
 
 # --- the end -----------------------------------------------------------------------------------------------------
 
 
 def _write_manifest(
-    out: Path, folder: Folder, options: PackOptions, identity: str, made: Sequence[tuple[_Shard, _Record]]
+    out: Path, folder: Folder, options: PackOptions, identity: str, made: Sequence[tuple[Shard, Record]]
 ) -> None:
     """Write the index of each split, timm's `_info.json` and, last, the manifest."""
     splits: dict[str, Any] = {}
@@ -402,7 +259,7 @@ def _write_manifest(
     info = {name: {key: values[key] for key in timm} for name, values in splits.items()}
     write_json(out / "_info.json", {"splits": info})
     manifest = {
-        "format": shards.FORMAT,
+        "format": FORMAT,
         "identity": identity,
         "options": asdict(options),
         "split": folder.split_rule,
@@ -413,8 +270,8 @@ def _write_manifest(
     write_json(out / shards.MANIFEST, manifest)
 
 
-def _index(records: Sequence[_Record]) -> shards.Index:
-    index = np.empty(sum(len(record.sizes) for record in records), shards.ENTRY)
+def _index(records: Sequence[Record]) -> Index:
+    index = np.empty(sum(len(record.sizes) for record in records), ENTRY)
     start = 0
     for number, record in enumerate(records):
         part = index[start : start + len(record.sizes)]
@@ -428,7 +285,7 @@ def _index(records: Sequence[_Record]) -> shards.Index:
     return index
 
 
-def _describe_split(name: str, index_file: str, records: Sequence[tuple[_Shard, _Record]]) -> dict[str, Any]:
+def _describe_split(name: str, index_file: str, records: Sequence[tuple[Shard, Record]]) -> dict[str, Any]:
     sums = sum((Moments.from_json(record.rgb) for _, record in records), Moments.zero(3))
     rgb = sums.to_json()
     if sums.pixels:

@@ -93,3 +93,11 @@ def set_device_rng(device: torch.device, state: torch.Tensor | None) -> None:
         torch.cuda.set_rng_state(state, device)
     elif device.type == "mps":
         torch.mps.set_rng_state(state)
+
+
+def restore_rng(state: TrainingState, rank: int, device: torch.device) -> None:
+    """Let torch's generators go on where those of `rank` were."""
+    of_cpu, of_device = [[state.rng_cpu, state.rng_device], *state.rng_others][rank]
+    assert of_cpu is not None
+    torch.set_rng_state(of_cpu)
+    set_device_rng(device, of_device)

@@ -1,8 +1,10 @@
-"""How an epoch is divided into steps, and a step into parts."""
+"""How an epoch is divided into steps and a step into parts, and what the recipe asks of an epoch."""
 
 from __future__ import annotations
 
 import math
+
+from alexnet.config import Recipe
 
 
 def plan_steps(n_images: int, batch_size: int, accumulate_steps: int, smallest: int) -> list[list[tuple[int, int]]]:
@@ -21,3 +23,15 @@ def _cut(start: int, stop: int, size: int, smallest: int) -> list[tuple[int, int
     if len(starts) > 1 and stop - starts[-1] < smallest:
         starts.pop()
     return list(zip(starts, [*starts[1:], stop], strict=True))
+
+
+def train_px(recipe: Recipe, epoch: int) -> int | None:
+    """Side of the training images after `epoch` finished epochs; None: the network's."""
+    sides = recipe.train_px
+    return sides[epoch * len(sides) // recipe.epochs] if sides else None
+
+
+def is_frozen(recipe: Recipe, epoch: int) -> bool:
+    """Whether the layers that the recipe freezes are so after `epoch` finished epochs."""
+    opens = recipe.freeze_epochs
+    return opens is None or epoch < opens

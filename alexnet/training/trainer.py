@@ -26,11 +26,12 @@ from alexnet.training.checks import chance_loss, check_finite, check_learning
 from alexnet.training.control import Clock, Due, StopRequest, stop_signals
 from alexnet.training.finetune import class_weights, group_by_layer, set_frozen
 from alexnet.training.observer import Observer, Progress
-from alexnet.training.optim.build import build_optimizers
+from alexnet.training.optim.build import build_optimizers, learns
 from alexnet.training.optim.ema import WeightAverage
 from alexnet.training.optim.schedule import lr_scale, set_lr
 from alexnet.training.parallel import batch_statistics, replicate, synchronizing
-from alexnet.training.steps import plan_steps
+from alexnet.training.steps import is_frozen, plan_steps, train_px
+from alexnet.training.totals import Totals
 
 _SHORT_SAVE_S = 1.0  # a checkpoint that takes no longer is written after each epoch
 _SAVING_SHARE = 0.1  # of the time, at most, for longer ones
@@ -98,7 +99,7 @@ class Trainer:
         self._sync_in = 1
         self._saved_at_s, self._save_s = time.monotonic(), 0.0
         self.rows: list[dict[str, Any]] = []
-        self.totals = self._no_totals()
+        self.totals = Totals(device, self.world)
         torch.manual_seed(seed_for(recipe.seed, "dropout", *self._own()))
 
     def _own(self) -> tuple[int, ...]:
@@ -126,11 +127,10 @@ class Trainer:
     def _train_epoch(self, stop: StopRequest) -> None:
         recipe, loader = self.recipe, self.train_loader
         network = self._prepare()
-        self.stepping = [optimizer for optimizer in self.optimizers if _learns(optimizer)]
-        plan = loader.plan(recipe.seed, self.epoch, self._train_px())
+        self.stepping = [optimizer for optimizer in self.optimizers if learns(optimizer)]
+        plan = loader.plan(recipe.seed, self.epoch, train_px(recipe, self.epoch))
         val_errors = [1 - row["val_top1"] for row in self.rows if row["val_top1"] is not None]
-        (images,) = self.world.sum([self.totals["images"]])  # on the CPU: no wait for the device
-        clock = Clock(self.elapsed_s, int(images), recipe.checkpoint_every_s)
+        clock = Clock(self.elapsed_s, self.totals.images(), recipe.checkpoint_every_s)
         batches = loader.batches(plan, [part for step in self.parts[self.step :] for part in step])
         waited_s = loader.wait_s
 
@@ -155,7 +155,7 @@ class Trainer:
                     # Images of the last, short batch weigh as others do (as by Gluon's trainer.step(batch_size)).
                     self._at("the sum of gradients")
                     self.scaler.scale(losses / self.batch_size).backward()  # type: ignore[no-untyped-call]
-                self._add(losses.detach(), scores_NK.detach(), y_N)
+                self.totals.add(losses.detach(), scores_NK.detach(), y_N)
             self._update_weights()
             self.step += 1
 
@@ -177,7 +177,7 @@ class Trainer:
         """The network, ready to learn what it is to learn in the epoch under way."""
         self.model.train()
         if self.recipe.freeze != "none":
-            set_frozen(self.model, self.recipe.freeze if self._is_frozen() else "none")
+            set_frozen(self.model, self.recipe.freeze if is_frozen(self.recipe, self.epoch) else "none")
             if self.epoch == self.recipe.freeze_epochs:
                 self._replica = None
         if self._replica is None:  # `or` would ask a compiled network for its length
@@ -209,16 +209,6 @@ class Trainer:
             return f"{resume}, launched as before"
         return resume if self.world.size == 1 else f"{resume} --processes {self.world.size}"
 
-    def _train_px(self) -> int | None:
-        """Side of the training images of the epoch under way; None: the network's."""
-        sides, epochs = self.recipe.train_px, self.recipe.epochs
-        return sides[self.epoch * len(sides) // epochs] if sides else None
-
-    def _is_frozen(self) -> bool:
-        """Whether the layers that the recipe freezes are so in the epoch under way."""
-        opens = self.recipe.freeze_epochs
-        return opens is None or self.epoch < opens
-
     def _update_weights(self) -> None:
         for optimizer in self.stepping:
             self.scaler.unscale_(optimizer)
@@ -235,7 +225,7 @@ class Trainer:
         """Check the loss, look at the validation images, write the epoch's row and a checkpoint."""
         started = time.monotonic()
         loss = self._check_finite()
-        _, correct, images = self._sums()
+        _, correct, images = self.totals.read()
         self._share_statistics()
         val = self._validate()
         self.elapsed_s += time.monotonic() - started
@@ -251,7 +241,8 @@ class Trainer:
             "lr": self._lr(),
         }
         self.rows.append(row)
-        self.epoch, self.step, self.totals = self.epoch + 1, 0, self._no_totals()
+        self.epoch, self.step = self.epoch + 1, 0
+        self.totals.clear()
         if self.world.is_main:
             self.folder.append_metrics(row)
         if self.epoch == self.recipe.epochs or self._should_checkpoint():
@@ -272,30 +263,9 @@ class Trainer:
             self.average.swap()
         return val
 
-    # --- sums of an epoch -------------------------------------------------------------------------------------
-
-    def _no_totals(self) -> dict[str, Tensor]:
-        device = self.runtime.device
-        exact = torch.float32 if device.type == "mps" else torch.float64
-        return {
-            "loss": torch.zeros((), dtype=exact, device=device),
-            "correct": torch.zeros((), dtype=torch.int64, device=device),
-            "images": torch.zeros((), dtype=torch.int64),
-        }
-
-    def _add(self, losses: Tensor, scores_NK: Tensor, y_N: Tensor) -> None:
-        self.totals["loss"] += losses
-        self.totals["correct"] += (scores_NK.argmax(1) == y_N).sum()
-        self.totals["images"] += len(y_N)
-
-    def _sums(self) -> tuple[float, int, int]:
-        """Loss, correct predictions, and images of the epoch so far, over all ranks."""
-        loss, correct, images = self.world.sum(list(self.totals.values()))
-        return float(loss), int(correct), int(images)
-
     def _report(self, clock: Clock) -> float:
         """Report progress to the observer; returns images per second."""
-        loss, _, images = self._sums()
+        loss, _, images = self.totals.read()
         images_per_s = clock.images_per_s(images)
         self.observer.on_progress(
             Progress(
@@ -315,7 +285,7 @@ class Trainer:
         return float(self.optimizers[0].param_groups[0]["lr"])
 
     def _check_finite(self) -> float:
-        total, _, images = self._sums()
+        total, _, images = self.totals.read()
         return check_finite(total / images, self.epoch, self.recipe)
 
     # --- checkpoints ------------------------------------------------------------------------------------------
@@ -336,7 +306,7 @@ class Trainer:
     def _write_checkpoint(self) -> None:
         self._at("a checkpoint")
         self._share_statistics()
-        totals = dict(zip(self.totals, self.world.sum(list(self.totals.values())), strict=True))
+        totals = self.totals.over_ranks()
         own: tuple[Tensor, Tensor | None] = (torch.get_rng_state(), checkpoint.device_rng(self.runtime.device))
         _, *others = self.world.gather(own)
         if not self.world.is_main:
@@ -369,9 +339,7 @@ class Trainer:
     def restore(self, state: checkpoint.TrainingState) -> None:
         """Continue from `state` as if the run had never stopped; with other ranks than then, dropout draws anew."""
         self.epoch, self.step, self.elapsed_s, self.rows = state.epoch, state.step, state.elapsed_s, state.rows
-        self.totals = self._no_totals()
-        if self.world.is_main:  # they are summed over the ranks
-            self.totals = {name: state.totals[name].to(zero.device) for name, zero in self.totals.items()}
+        self.totals.load(state.totals)
         self.model.load_state_dict(state.model)
         for optimizer, values in zip(self.optimizers, state.optimizers, strict=True):
             optimizer.load_state_dict(values)
@@ -380,18 +348,7 @@ class Trainer:
         self.scaler.load_state_dict(state.scaler)
         if self.world.is_main:
             self.folder.write_metrics(self.rows)
-        self._restore_rng([[state.rng_cpu, state.rng_device], *state.rng_others])
-
-    def _restore_rng(self, states: list[list[Tensor | None]]) -> None:
-        if len(states) != self.world.size:
+        if len(state.rng_others) + 1 == self.world.size:
+            checkpoint.restore_rng(state, self.world.rank, self.runtime.device)
+        else:
             torch.manual_seed(seed_for(self.recipe.seed, "dropout", self.epoch, self.step, self.world.rank))
-            return
-        of_cpu, of_device = states[self.world.rank]
-        assert of_cpu is not None
-        torch.set_rng_state(of_cpu)
-        checkpoint.set_device_rng(self.runtime.device, of_device)
-
-
-def _learns(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether any of its parameters is open to learning."""
-    return any(p.requires_grad for group in optimizer.param_groups for p in group["params"])

@@ -1,27 +1,23 @@
 """Image files to pixels: one way for training, checking and prediction alike.
 
-Pillow reads every format. JPEGs, which fill the folders of the common data sets, take a shortcut through simplejpeg
-where it is installed: the same libjpeg-turbo pixels in less time (a quarter for small ones). Resizing is torch's
-antialiased bilinear, Pillow's own algorithm at a quarter of its time. Both leave other threads free to run.
+Pillow reads every format; plain JPEGs take a shortcut, see `jpeg`. Resizing is torch's antialiased bilinear, Pillow's
+own algorithm at a quarter of its time. Both leave other threads free to run.
 """
 
 from __future__ import annotations
 
-import errno
-import functools
-import importlib
 import io
-import os
-import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from alexnet.data.images import jpeg
 from alexnet.errors import UserError
+from alexnet.files import read_bytes, reason_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,15 +30,8 @@ EXTENSIONS = frozenset(
 )
 """Endings, in lower case, of the files taken for images."""
 
-# A JPEG is decoded at 1/2, 1/4 or 1/8 while its short side stays at twice what is asked for or more: Pillow's own
-# margin for thumbnails, and the memory of a huge photograph shrinks up to 64 times.
-_DRAFT_MARGIN = 2
-# Pillow refuses twice its MAX_IMAGE_PIXELS; the same bound holds here for a JPEG after its reduction.
-_LARGEST_FILE_BYTES = 2**30
-_LARGEST_PIXELS = 178_956_970
 # Beyond this many times longer than wide, an image is cut before it is resized: its long side would fill memory.
 _LONGEST_ASPECT = 16
-_EXIF_ORIENTATION = 0x0112
 
 
 Pixels = NDArray[np.uint8]
@@ -126,7 +115,7 @@ def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
     image_px = out_HWC.shape[0]
-    if not _decode_small_jpeg(out_HWC, data):
+    if not jpeg.decode_small_into(out_HWC, data):
         out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name)
 
 
@@ -179,135 +168,20 @@ def decode_pixels(data: bytes, image_px: int | None, in_channels: int, name: str
     Raises:
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
-    pixels_HWC = decode_plain_jpeg(data, image_px, in_channels)
+    pixels_HWC = jpeg.decode_plain(data, image_px, in_channels)
     return _as_pixels(_decode(data, image_px, name), in_channels) if pixels_HWC is None else pixels_HWC
 
 
 def decode_exactly_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
     """As `decode_into`, but only for an image that has the size of `out_HWC` already; says whether it has."""
     image_px, _, in_channels = out_HWC.shape
-    if _decode_small_jpeg(out_HWC, data):
+    if jpeg.decode_small_into(out_HWC, data):
         return True
     pixels_HWC = decode_pixels(data, None, in_channels, name)
     if pixels_HWC.shape[:2] != (image_px, image_px):
         return False
     out_HWC[:] = pixels_HWC
     return True
-
-
-def open_regular(path: str | Path) -> int:
-    """Descriptor of a regular file, or of one that a link leads to; reading a pipe or a device might never end.
-
-    Raises:
-        OSError: the file cannot be opened, is no regular file, or is larger than 1 GiB.
-    """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    status = os.fstat(handle)
-    if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST_FILE_BYTES:
-        return handle
-    os.close(handle)
-    if stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EFBIG, "larger than 1 GiB", os.fspath(path))
-    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """Content of a regular file; for many small files, half the time of `open`.
-
-    Raises:
-        OSError: the file cannot be read, see `open_regular`.
-    """
-    handle = open_regular(path)
-    try:
-        data = os.read(handle, 1 << 16)
-        if len(data) < 1 << 16:
-            return data
-        parts = [data]
-        while data := os.read(handle, 1 << 24):
-            parts.append(data)
-        return b"".join(parts)
-    finally:
-        os.close(handle)
-
-
-def reason_of(error: BaseException) -> str:
-    """What went wrong, in a few words, without the path."""
-    cause = getattr(error, "reason", None)  # urllib wraps the error that says what happened
-    if isinstance(cause, Exception):
-        return reason_of(cause)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
-
-
-@functools.cache
-def _simplejpeg() -> Any:
-    try:
-        return importlib.import_module("simplejpeg")
-    except ImportError:  # no wheel for this platform; Pillow does the same more slowly
-        return None
-
-
-def _decode_small_jpeg(out_HWC: NDArray[np.uint8], data: bytes) -> bool:
-    """Decode a plain JPEG that has the size of `out_HWC` already; False: leave it to Pillow.
-
-    Left to Pillow: other formats and sizes, CMYK, rotation (an APP1 segment holds EXIF and XMP), colour to grey
-    (libjpeg's own luma rounds differently), and anything libjpeg complains of.
-    """
-    decoder = _simplejpeg()
-    if decoder is None or data[:2] != b"\xff\xd8" or b"\xff\xe1" in data:
-        return False
-    image_px, _, in_channels = out_HWC.shape
-    try:
-        height, width, colours, _ = decoder.decode_jpeg_header(data)
-        if height != image_px or width != image_px or colours not in ("Gray", "YCbCr"):
-            return False
-        if in_channels == 1 and colours != "Gray":
-            return False
-        decoder.decode_jpeg(data, "GRAY" if in_channels == 1 else "RGB", buffer=out_HWC)
-    except ValueError:
-        return False
-    return True
-
-
-def decode_plain_jpeg(data: bytes, image_px: int | None, in_channels: int) -> NDArray[np.uint8] | None:
-    """Pixels of a plain JPEG, see `decode_pixels`; None: leave it to Pillow, as `_decode_small_jpeg` does."""
-    decoder = _simplejpeg()
-    if decoder is None or data[:2] != b"\xff\xd8" or (b"\xff\xe1" in data and _is_turned(data)):
-        return None
-    try:
-        height, width, colours, _ = decoder.decode_jpeg_header(data)
-        if colours not in ("Gray", "YCbCr") or (in_channels == 1 and colours != "Gray"):
-            return None
-        reduction = _reduction(width, height, image_px)
-        height, width = -(-height // reduction), -(-width // reduction)
-        if width * height > _LARGEST_PIXELS:
-            return None
-        # With no bound it decodes at full size; with this one, at exactly that fraction.
-        least = (height, width) if reduction > 1 else (0, 0)
-        mode = "GRAY" if colours == "Gray" else "RGB"
-        pixels: NDArray[np.uint8] = decoder.decode_jpeg(data, mode, min_height=least[0], min_width=least[1])
-    except ValueError:
-        return None
-    return pixels
-
-
-def _is_turned(data: bytes) -> bool:
-    """Whether the JPEG's EXIF data asks for a rotation, or cannot be read."""
-    from PIL import JpegImagePlugin
-
-    try:
-        return bool(JpegImagePlugin.JpegImageFile(io.BytesIO(data)).getexif().get(_EXIF_ORIENTATION, 1) != 1)
-    except Exception:  # Pillow decodes it, and says what is wrong
-        return True
-
-
-def _reduction(width: int, height: int, image_px: int | None) -> int:
-    """1, 2, 4 or 8: what part of its size a JPEG is decoded at, as Pillow's draft mode chooses it."""
-    if image_px is None:
-        return 1
-    times = min(width, height) // (_DRAFT_MARGIN * image_px)
-    return next((part for part in (8, 4, 2) if times >= part), 1)
 
 
 def _decode(data: bytes, image_px: int | None, name: str) -> Image.Image:
@@ -337,8 +211,8 @@ def _open(data: bytes, image_px: int | None) -> Image.Image:
     # Opened by its plugin, a huge JPEG is judged by its size after reduction, not before.
     image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
     if image_px is not None:
-        image.draft(None, (_DRAFT_MARGIN * image_px, _DRAFT_MARGIN * image_px))
-    if image.width * image.height > _LARGEST_PIXELS:
+        image.draft(None, (jpeg.DRAFT_MARGIN * image_px, jpeg.DRAFT_MARGIN * image_px))
+    if image.width * image.height > jpeg.LARGEST_PIXELS:
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
     return image
 
@@ -356,7 +230,7 @@ def _upright(image: Image.Image) -> Image.Image:
         8: Transpose.ROTATE_90,
     }
     try:
-        turn = turns.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+        turn = turns.get(image.getexif().get(jpeg.EXIF_ORIENTATION, 1))
     except Exception:  # broken metadata around sound pixels: as if there were none
         turn = None
     return image if turn is None else image.transpose(turn)

@@ -20,6 +20,7 @@ from alexnet.data.images import decode
 from alexnet.data.transforms.statistics import Moments
 from alexnet.distributed import own_share
 from alexnet.errors import UserError
+from alexnet.files import read_bytes, reason_of
 from alexnet.system import usable_cores
 
 # One thread's turn: long enough that handing it out costs nothing, short enough that a batch is shared evenly.
@@ -64,7 +65,7 @@ class FileStore:
 
     def read(self, position: int) -> bytes:
         """Content of the file."""
-        return decode.read_bytes(self.path(position))
+        return read_bytes(self.path(position))
 
     def name(self, position: int) -> str:
         """Path relative to the folder."""
@@ -81,7 +82,7 @@ class FileStore:
             try:
                 size = os.stat(f"{self._root}/{path}").st_size  # noqa: PTH116 - Path is three times slower
             except OSError as error:
-                raise UserError(f"cannot read {self._root}/{path}: {decode.reason_of(error)}") from error
+                raise UserError(f"cannot read {self._root}/{path}: {reason_of(error)}") from error
             crc = zlib.crc32(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"), crc)
         return crc
 
@@ -213,7 +214,7 @@ class StreamedImages:
                 "`alexnet data check` lists all such images; mend or remove them"
             ) from error
         except OSError as error:
-            raise UserError(f"cannot read {self.store.path(position)}: {decode.reason_of(error)}") from error
+            raise UserError(f"cannot read {self.store.path(position)}: {reason_of(error)}") from error
 
     def _whole(self, start: int, batch_size: int) -> CropBatch:
         images = range(start, min(start + batch_size, len(self)))

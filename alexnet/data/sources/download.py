@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet.data.images import cache
-from alexnet.data.images.decode import reason_of
 from alexnet.data.sources.cifar import LAYOUTS
 from alexnet.errors import UserError
-from alexnet.files import socket_timeout
+from alexnet.files import reason_of, socket_timeout
 
 
 @dataclass(frozen=True)

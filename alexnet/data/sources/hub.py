@@ -12,12 +12,11 @@ from typing import Any
 import torch
 
 from alexnet.data.dataset import SplitName
-from alexnet.data.images import decode
 from alexnet.data.images.streamed import StreamedImages
-from alexnet.data.sources.folder import LARGEST_OWN_PX
 from alexnet.data.sources.shards import read_all
-from alexnet.data.sources.source import ImageSpec, Source
+from alexnet.data.sources.source import LARGEST_OWN_PX, ImageSpec, Source
 from alexnet.errors import UserError
+from alexnet.files import read_bytes, reason_of
 
 PREFIX = "hf:"
 _SPLITS: dict[str, SplitName] = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
@@ -48,7 +47,7 @@ class HubStore:
             return bytes(value["bytes"])
         if value.get("path") is None:
             raise OSError("there is no image in this row")
-        return decode.read_bytes(value["path"])
+        return read_bytes(value["path"])
 
     def name(self, position: int) -> str:
         """Split and row."""
@@ -134,7 +133,7 @@ def _load(source: str) -> tuple[Mapping[str, Any], Any]:
     try:
         return dict(library.load_dataset(source.removeprefix(PREFIX))), library
     except Exception as error:  # no network, no such name, no right to it, another layout: each of a kind of its own
-        reason = decode.reason_of(error).strip().splitlines()[0]
+        reason = reason_of(error).strip().splitlines()[0]
         raise UserError(
             f"{source} cannot be loaded: {reason} (with HF_HUB_OFFLINE=1 only what was fetched before is found)"
         ) from error

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images.arrays import fit_array
-from alexnet.data.images.decode import reason_of
 from alexnet.data.sources.source import ImageSpec, Source
 from alexnet.errors import UserError
+from alexnet.files import reason_of
 
 _STEMS: dict[SplitName, str] = {"train": "train", "test": "t10k"}
 _UBYTE = 0x08  # the third byte of an IDX file: its dtype; the fourth is the number of dimensions

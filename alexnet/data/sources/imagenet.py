@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from alexnet.data.images.decode import reason_of
 from alexnet.errors import UserError
+from alexnet.files import reason_of
 
 CLASS_LISTS = ("val_annotations.txt", "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt")
 """Files that say the classes of validation images, in the order they are looked for."""

@@ -14,8 +14,7 @@ from torch import Tensor
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images.arrays import fit_array
 from alexnet.data.images.decode import fit_image
-from alexnet.data.sources.folder import LARGEST_OWN_PX
-from alexnet.data.sources.source import ImageSpec, Source
+from alexnet.data.sources.source import LARGEST_OWN_PX, ImageSpec, Source
 from alexnet.data.split import TEST_SHARE, stratified
 from alexnet.errors import UserError
 

@@ -13,9 +13,10 @@ from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images.arrays import fit_array
 from alexnet.data.sources.cifar import open_cifar
 from alexnet.data.sources.download import FILES, default_root, fetch
-from alexnet.data.sources.folder import has_splits, open_folder
+from alexnet.data.sources.folder import open_folder
 from alexnet.data.sources.hub import is_hub, open_hub
 from alexnet.data.sources.idx import open_idx
+from alexnet.data.sources.layout import has_splits
 from alexnet.data.sources.shards import has_shards, open_shards
 from alexnet.data.sources.source import ImageSpec, Source
 from alexnet.data.split import TEST_SHARE, stratified

@@ -9,45 +9,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from alexnet.data.dataset import Images, SplitName
-from alexnet.data.images import cache, decode
 from alexnet.data.images.arrays import allocate
 from alexnet.data.images.streamed import StreamedImages
 from alexnet.data.sources import imagenet
-from alexnet.data.sources.folder import LARGEST_OWN_PX
-from alexnet.data.sources.source import ImageSpec, Source
+from alexnet.data.sources.source import LARGEST_OWN_PX, ImageSpec, Source
+from alexnet.data.sources.tar_index import ENTRY, FORMAT, Index, index_of, read_slice, sample_at
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
+from alexnet.files import reason_of
 
 PARTS = ".parts"
 """Folder of records while packing; gone when the manifest is there."""
 MANIFEST = "manifest.json"
 """What `alexnet data pack` writes last, beside its shards."""
-FORMAT = 1
-"""Of the manifest; raised when older readers would misunderstand it."""
-ENTRY = np.dtype([("shard", "<u4"), ("size", "<u4"), ("offset", "<u8"), ("label", "<i4")])
-"""An image in the index: 20 bytes, 26 MB for ImageNet."""
 
 # How shards name their split: train-000000.tar, imagenet1k-validation-63.tar, val_00.tar or train/000.tar.
 _SPLITS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _SPLIT_NAME = re.compile(r"(?:^|[-_/])(train|validation|valid|val|test)[-_/]?[0-9]*\.tar$")
 _BLOCK = 512  # a tar file is made of these
 _BATCH_IMAGES = 256
-
-Index = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,7 @@ class ShardStore:
         try:
             with tar.open("rb") as file:
                 file.seek(offset - _BLOCK)
-                about = next(member for member in _sample_at(file) if member.name.endswith(".json"))
+                about = next(member for member in sample_at(file) if member.name.endswith(".json"))
             return str(json.loads(read_slice(tar, about.offset_data, about.size))["filename"])
         except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, StopIteration):  # others need not say
             return self.path(position)
@@ -150,7 +142,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path / MANIFEST} cannot be read: {decode.reason_of(error)}; pack again") from error
+        raise UserError(f"{path / MANIFEST} cannot be read: {reason_of(error)}; pack again") from error
     if manifest.get("format") != FORMAT:
         found = manifest.get("format")
         raise UserError(f"{path / MANIFEST} is of format {found}, this version reads {FORMAT}: pack again")
@@ -161,54 +153,6 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_slice(path: Path, offset: int, size: int) -> bytes:
-    """`size` bytes of a file; raises `OSError` where it has fewer."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        os.lseek(handle, offset, os.SEEK_SET)
-        data = os.read(handle, size)
-        while len(data) < size and (more := os.read(handle, size - len(data))):
-            data += more
-    finally:
-        os.close(handle)
-    if len(data) < size:
-        raise OSError(f"the shard is cut short: no {size} bytes at {offset}")
-    return data
-
-
-def scan(shard: Path, number: int = 0) -> Index:
-    """Index the images of one shard by its tar headers.
-
-    Raises:
-        UserError: it is cut short or no tar file, or an image has no label.
-    """
-    entries: list[tuple[int, int, int, int]] = []
-    try:
-        with shard.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for key, members in _samples(tar):
-                image = next((members[kind] for kind in members if f".{kind}" in decode.EXTENSIONS), None)
-                if image is None:
-                    continue
-                if "cls" not in members:
-                    raise UserError(f"{shard}: {key} has no .cls member with its label")
-                label = int(read_slice(shard, members["cls"].offset_data, members["cls"].size))
-                if label < 0:
-                    raise UserError(f"{shard}: {key} has the label {label}; labels count from 0")
-                entries.append((number, image.size, image.offset_data, label))
-            # tarfile takes a file that stops between two members for whole; a whole one ends with a block of zeros.
-            if any(read_slice(shard, max(0, shard.stat().st_size - tarfile.BLOCKSIZE), tarfile.BLOCKSIZE)):
-                raise tarfile.ReadError("it is cut short")
-    except (tarfile.TarError, OSError) as error:
-        raise UserError(
-            f"the shard {shard} cannot be read: {decode.reason_of(error)}; copy or pack it again"
-        ) from error
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{shard}: a .cls member is no number: {error}") from error
-    return np.array(entries, dtype=ENTRY)
 
 
 def stream(source: Source, split: SplitName) -> StreamedImages:
@@ -227,7 +171,7 @@ def find_changed(path: Path) -> Iterator[tuple[str, str]]:
                 if sha256(path / file) != expected:
                     yield file, "not the bytes that were written: copy or pack it again"
             except OSError as error:
-                yield file, decode.reason_of(error)
+                yield file, reason_of(error)
 
 
 # --- finding the shards ------------------------------------------------------------------------------------------
@@ -247,9 +191,7 @@ def _by_manifest(path: Path, manifest: dict[str, Any]) -> dict[SplitName, Split]
         try:
             index = np.load(path / values["index"], allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path / values['index']} cannot be read: {decode.reason_of(error)}; pack again"
-            ) from error
+            raise UserError(f"{path / values['index']} cannot be read: {reason_of(error)}; pack again") from error
         if index.dtype != ENTRY or len(index) != values["num_samples"]:
             raise UserError(f"{path / values['index']} does not fit {path / MANIFEST}: pack again")
         splits[name] = Split(
@@ -265,9 +207,7 @@ def _check_size(shard: Path, expected: int) -> None:
     try:
         size = shard.stat().st_size
     except OSError as error:
-        raise UserError(
-            f"the shard {shard} cannot be read: {decode.reason_of(error)}; copy or pack it again"
-        ) from error
+        raise UserError(f"the shard {shard} cannot be read: {reason_of(error)}; copy or pack it again") from error
     if size != expected:
         short = "is cut short" if size < expected else "was changed"
         raise UserError(f"the shard {shard} {short}: {size:,} bytes instead of {expected:,}; copy or pack it again")
@@ -283,7 +223,7 @@ def _by_name(path: Path) -> dict[SplitName, Split]:
         files.setdefault(_SPLITS[match[1]], []).append(file)
     _check_counts(path, files)
     order: tuple[SplitName, ...] = ("train", "val", "test")
-    return {name: Split(tuple(files[name]), _index(files[name])) for name in order if name in files}
+    return {name: Split(tuple(files[name]), index_of(files[name])) for name in order if name in files}
 
 
 def _check_counts(path: Path, files: dict[SplitName, list[Path]]) -> None:
@@ -294,7 +234,7 @@ def _check_counts(path: Path, files: dict[SplitName, list[Path]]) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path / '_info.json'} cannot be read: {decode.reason_of(error)}") from error
+        raise UserError(f"{path / '_info.json'} cannot be read: {reason_of(error)}") from error
     for name, wanted in expected.items():
         present = {file.name for file in files.get(_SPLITS.get(name, "train"), [])}
         missing = sorted({Path(file).name for file in wanted} - present)
@@ -303,50 +243,6 @@ def _check_counts(path: Path, files: dict[SplitName, list[Path]]) -> None:
                 f"{path} lacks {len(missing)} of {len(wanted)} {name} shards, {missing[0]} first: fetch them, or "
                 "remove _info.json to do without"
             )
-
-
-def _index(shards: Sequence[Path]) -> Index:
-    """The index of all shards, from the cache if they are as they were."""
-    stats = [(str(shard.resolve()), shard.stat().st_size, shard.stat().st_mtime_ns) for shard in shards]
-    key = hashlib.sha256(f"index {FORMAT} {stats}".encode()).hexdigest()[:40]
-    known = cache.get(key)
-    if known is not None:
-        return known.view(ENTRY)
-    index = np.concatenate([scan(shard, number) for number, shard in enumerate(shards)])
-    if not len(index):
-        raise UserError(f"{shards[0].parent} has no images in its shards {shards[0].name} ...")
-    cache.put(key, index.view(np.uint8))
-    return index
-
-
-def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Members by key, and within by what follows the key's dot, in lower case."""
-    last, members = "", dict[str, tarfile.TarInfo]()
-    for member in tar:
-        if not member.isreg():
-            continue
-        folder, _, base = member.name.rpartition("/")
-        stem, _, kind = base.partition(".")
-        key = f"{folder}/{stem}"
-        if key != last and members:
-            yield last, members
-            members = {}
-        last = key
-        members[kind.lower()] = member
-    if members:
-        yield last, members
-
-
-def _sample_at(file: Any) -> Iterator[tarfile.TarInfo]:
-    """Members from the file's position on, as long as they are of one sample."""
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        key = None
-        for member in tar:
-            stem = member.name.rpartition("/")[2].partition(".")[0]
-            if key not in (None, stem):
-                return
-            key = stem
-            yield member
 
 
 def _class_names(path: Path, splits: dict[SplitName, Split]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from alexnet.data.images.streamed import StreamedImages
 
 OnProgress = Callable[[int, int], None]
 """Called with the number of images done and their total."""
+LARGEST_OWN_PX = 64
+"""Square images of one size up to this side are taken as they are."""
 
 
 @dataclass(frozen=True)

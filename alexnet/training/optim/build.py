@@ -132,3 +132,8 @@ def _muon(weights: Sequence[nn.Parameter], config: OptimizerConfig) -> torch.opt
 
 def _fusible(named: Sequence[tuple[str, nn.Parameter]]) -> bool:
     return all(p.device.type in ("cpu", "cuda", "mps") for _, p in named)
+
+
+def learns(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether any of its parameters is open to learning."""
+    return any(p.requires_grad for group in optimizer.param_groups for p in group["params"])

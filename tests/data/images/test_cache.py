@@ -157,7 +157,7 @@ def test_a_file_that_changes_while_it_is_read_is_kept_under_what_was_decoded(
 ) -> None:
     from alexnet.data.sources import folder as folders
 
-    original = folders._hash_files
+    original = folders.hash_files
     before = (folder / "train/a/0.png").read_bytes()
 
     def change_after(root: Path, paths: tuple[str, ...]) -> str:
@@ -166,7 +166,7 @@ def test_a_file_that_changes_while_it_is_read_is_kept_under_what_was_decoded(
         return content
 
     with monkeypatch.context() as patch:
-        patch.setattr(folders, "_hash_files", change_after)
+        patch.setattr(folders, "hash_files", change_after)
         assert pixels(folder)[0] == 9
     (folder / "train/a/0.png").write_bytes(before)
     assert pixels(folder)[0] == 0

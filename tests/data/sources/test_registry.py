@@ -129,7 +129,7 @@ def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (b"\0\0\x0d\x03" + struct.pack(">3I", 1, 1, 1) + b"a", "is not an IDX file"),
         (b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + b"1234567", "does not hold the 8 bytes"),
         (b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + b"123456789", "does not hold the 8 bytes"),
-        (gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + b"12345678")[:-9], "cannot read"),
+        (gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 2, 2, 2) + b"12345678", mtime=0)[:-9], "cannot read"),
     ],
 )
 def test_a_broken_idx_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:

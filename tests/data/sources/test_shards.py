@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from alexnet import data
-from alexnet.data.sources import shards
+from alexnet.data.sources import shards, tar_index
 from alexnet.errors import UserError
 
 
@@ -105,7 +105,7 @@ def test_the_index_is_made_once_and_anew_when_shards_change(timm: Path, monkeypa
         raise AssertionError("scanned again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "scan", refuse)
+        patch.setattr(tar_index, "scan", refuse)
         assert load().fingerprint() == first.fingerprint()
         assert torch.equal(load().pixels_at(5), first.pixels_at(5))
     write_shard(timm / "imagenet1k-train-0001.tar", [sample(i, 2) for i in range(4, 6)], first=4)
@@ -114,7 +114,7 @@ def test_the_index_is_made_once_and_anew_when_shards_change(timm: Path, monkeypa
 
 
 def test_an_image_takes_20_bytes_in_the_index() -> None:
-    assert shards.ENTRY.itemsize == 20
+    assert tar_index.ENTRY.itemsize == 20
 
 
 def test_missing_shards_are_named(timm: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_shard_cut_at_any_block_is_noticed(tmp_path: Path) -> None:
     for cut in range(1, -(-end // 512) + 1):
         shard.write_bytes(content[: 512 * cut])
         with pytest.raises(UserError, match=r"train-0\.tar cannot be read"):
-            shards.scan(shard)
+            tar_index.scan(shard)
 
 
 def test_what_was_cut_after_it_was_indexed_is_named(timm: Path) -> None:
@@ -204,6 +204,6 @@ def test_describing_shards_reads_no_image(timm: Path) -> None:
 def test_slices_of_files(tmp_path: Path) -> None:
     content = np.random.default_rng(0).bytes(10_000)
     (tmp_path / "f").write_bytes(content)
-    assert shards.read_slice(tmp_path / "f", 123, 4000) == content[123:4123]
+    assert tar_index.read_slice(tmp_path / "f", 123, 4000) == content[123:4123]
     with pytest.raises(OSError, match="cut short"):
-        shards.read_slice(tmp_path / "f", 9000, 1001)
+        tar_index.read_slice(tmp_path / "f", 9000, 1001)
