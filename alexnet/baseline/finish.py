@@ -6,14 +6,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from alexnet import models, recipes, weights
+from alexnet import recipes, weights
 from alexnet.baseline.recipe import BaselineRecipe, get, summary
 from alexnet.card import ModelCard
 from alexnet.data import Dataset, SplitName
-from alexnet.evaluation.evaluate import log_probabilities, summarize
-from alexnet.evaluation.metrics import Evaluation
-from alexnet.evaluation.report import ReportContent, Trial, worst_mistakes, write_report
-from alexnet.files import write_json
+from alexnet.evaluation.evaluate import log_probabilities
+from alexnet.evaluation.finish import Figures, write
+from alexnet.evaluation.report import ReportContent, Trial
 from alexnet.models import pipelines
 from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder
@@ -51,63 +50,32 @@ def finish(
     split: SplitName = "test" if recipe.open_test else "val"
     images = dataset.split(split)
     log_p_NK = log_probabilities(pipeline, images, card.preprocessing, runtime)
-    evaluation = summarize(log_p_NK, images, card.class_names)
-    result = _result(recipe, pipeline, runtime, split, evaluation, facts)
+    figures = Figures.of(log_p_NK, split, images, card.class_names)
+    result = figures.result(pipeline, runtime, **facts, epochs=None, seed=recipe.seed, recipe=recipe.name)
     values = folder.read_values()
     content = ReportContent(
         title=f"{recipe.name} on {Path(dataset.name).name}",
-        facts=_facts(recipe, dataset, result, values["environment"]),
+        facts=_facts(recipe, figures.data_fact(dataset), result, values["environment"]),
         command=repeat_command(recipe, values["data"]["root"]),
         subject="pipeline",
         parameters=result["params"],
-        evaluation=evaluation,
+        evaluation=figures.evaluation,
         split=split,
         trials=_trials(folder.read_metrics(), facts["chosen"]),
-        mistakes=worst_mistakes(log_p_NK, images, card.class_names),
+        mistakes=figures.mistakes,
         filters_OCHW=_words(pipeline, card),
         recipe=to_dict(recipe),
     )
-    write_report(folder.report, content)
-    write_json(folder.result, result)  # last, so its presence says that the run is whole
+    write(folder, content, result)
     return result
 
 
-def _result(
-    recipe: BaselineRecipe,
-    pipeline: pipelines.Pipeline,
-    runtime: Runtime,
-    split: SplitName,
-    evaluation: Evaluation,
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "split": split,
-        f"{split}_top1": evaluation.top1,
-        f"{split}_top1_interval": list(evaluation.top1_interval),
-        f"{split}_top5": evaluation.top5,
-        f"{split}_loss": evaluation.loss,
-        f"{split}_ece": evaluation.ece,
-        f"n_{split}": evaluation.n,
-        "params": models.count_parameters(pipeline),
-        **facts,
-        "epochs": None,
-        "seed": recipe.seed,
-        "recipe": recipe.name,
-        "device": str(runtime.device),
-        "precision": runtime.precision,
-    }
-
-
-def _facts(
-    recipe: BaselineRecipe, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]
-) -> dict[str, str]:
-    n_test = f"{result['n_test']:,} test images" if "n_test" in result else "the test split left closed"
-    n_val = 0 if dataset.val is None else len(dataset.val)
+def _facts(recipe: BaselineRecipe, data: str, result: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
     return {
         "baseline": summary(recipe.name),
         "features": f"{result['features']:,} numbers an image",
         "settings": f"{in_words(result['chosen'])}, chosen on held-out images",
-        "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {n_test}",
+        "data": data,
         "time": f"{result['train_s']:.0f} s for features and fitting",
         "seed": str(recipe.seed),
         "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['threads']} threads",

@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from alexnet import models, recipes, weights
+from alexnet import recipes, weights
 from alexnet.card import ModelCard
 from alexnet.config import Recipe
 from alexnet.data import Dataset, SplitName
 from alexnet.distributed import LOADING_S
-from alexnet.evaluation.evaluate import log_probabilities, summarize
-from alexnet.evaluation.metrics import Evaluation
-from alexnet.evaluation.report import ReportContent, worst_mistakes, write_report
-from alexnet.files import write_json
+from alexnet.evaluation.evaluate import log_probabilities
+from alexnet.evaluation.finish import Figures, write
+from alexnet.evaluation.report import ReportContent
 from alexnet.plain import from_dict, to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
@@ -52,52 +51,32 @@ def finish(
     world.at("the report")
     if not world.is_main:
         return {}
-    evaluation = summarize(log_p_NK, images, card.class_names)
-    result = _result(recipe, model, runtime, rows, split, evaluation)
+    figures = Figures.of(log_p_NK, split, images, card.class_names)
+    result = figures.result(
+        model,
+        runtime,
+        train_s=rows[-1]["elapsed_s"],
+        images_per_s=sorted(row["images_per_s"] for row in rows)[len(rows) // 2],
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        recipe=recipe.name,
+    )
     _, values = folder.read_recipe()
     content = ReportContent(
         title=f"{_name(card)} on {Path(dataset.name).name}",
-        facts=_facts(recipe, card, dataset, result, values["environment"]),
+        facts=_facts(recipe, card, figures.data_fact(dataset), result, values["environment"]),
         command=repeat_command(values),
         parameters=result["params"],
         history=rows,
-        evaluation=evaluation,
+        evaluation=figures.evaluation,
         split=split,
-        mistakes=worst_mistakes(log_p_NK, images, card.class_names),
+        mistakes=figures.mistakes,
         filters_OCHW=_first_filters(model),
         towers=1 if card.model == weights.CUSTOM else _towers(model),
         recipe=to_dict(recipe),
     )
-    write_report(folder.report, content)
-    write_json(folder.result, result)  # last, so its presence says that the run is whole
+    write(folder, content, result)
     return result
-
-
-def _result(
-    recipe: Recipe,
-    model: nn.Module,
-    runtime: Runtime,
-    rows: list[dict[str, Any]],
-    split: SplitName,
-    evaluation: Evaluation,
-) -> dict[str, Any]:
-    return {
-        "split": split,
-        f"{split}_top1": evaluation.top1,
-        f"{split}_top1_interval": list(evaluation.top1_interval),
-        f"{split}_top5": evaluation.top5,
-        f"{split}_loss": evaluation.loss,
-        f"{split}_ece": evaluation.ece,
-        f"n_{split}": evaluation.n,
-        "params": models.count_parameters(model),
-        "train_s": rows[-1]["elapsed_s"],
-        "images_per_s": sorted(row["images_per_s"] for row in rows)[len(rows) // 2],
-        "epochs": recipe.epochs,
-        "seed": recipe.seed,
-        "recipe": recipe.name,
-        "device": str(runtime.device),
-        "precision": runtime.precision,
-    }
 
 
 def _name(card: ModelCard) -> str:
@@ -106,14 +85,12 @@ def _name(card: ModelCard) -> str:
 
 
 def _facts(
-    recipe: Recipe, card: ModelCard, dataset: Dataset, result: dict[str, Any], environment: dict[str, Any]
+    recipe: Recipe, card: ModelCard, data: str, result: dict[str, Any], environment: dict[str, Any]
 ) -> dict[str, str]:
-    n_val = 0 if dataset.val is None else len(dataset.val)
-    n_test = f"{result['n_test']:,} test images" if "n_test" in result else "the test split left closed"
     return {
         "recipe": recipe.name,
         "model": f"{_name(card)}, {result['params']:,} parameters",
-        "data": f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {n_test}",
+        "data": data,
         "training": f"{recipe.epochs} epochs in {result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s",
         "seed": str(recipe.seed),
         "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['precision']}",

@@ -62,7 +62,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.runtime, self.folder, self.observer = recipe, runtime, folder, observer
         self.world = runtime.world
-        device, dtype = runtime.device, runtime.dtype
+        device = runtime.device
         # A module of the user's own may call view, which needs the usual layout.
         self._is_ours = isinstance(model, ConvNet)
         self.model = (model.to(memory_format=torch.channels_last) if self._is_ours else model).to(device)
@@ -73,7 +73,7 @@ class Trainer:
             dataset.train,
             preprocessing,
             device,
-            dtype,
+            runtime.dtype,
             recipe.augment,
             colors=self.colors,
             balanced=recipe.balance == "sampling",
@@ -88,7 +88,7 @@ class Trainer:
         if recipe.layer_decay < 1 or recipe.freeze != "none":
             group_by_layer(self.optimizers, self.model, recipe.layer_decay)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=runtime.dtype == torch.float16)
         labels_N, classes = dataset.train.labels_N, len(dataset.class_names)
         self.class_weights = class_weights(labels_N, classes).to(device) if recipe.balance == "weights" else None
         seen_N = labels_N if recipe.balance == "none" else torch.unique(labels_N)
@@ -100,11 +100,8 @@ class Trainer:
         self._saved_at_s, self._save_s = time.monotonic(), 0.0
         self.rows: list[dict[str, Any]] = []
         self.totals = Totals(device, self.world)
-        torch.manual_seed(seed_for(recipe.seed, "dropout", *self._own()))
-
-    def _own(self) -> tuple[int, ...]:
-        """What sets this rank's random numbers apart from those of rank 0."""
-        return () if self.world.is_main else (self.world.rank,)
+        own_rank = () if self.world.is_main else (self.world.rank,)  # so that ranks drop other units
+        torch.manual_seed(seed_for(recipe.seed, "dropout", *own_rank))
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch; returns the rows of metrics.jsonl.
@@ -292,8 +289,7 @@ class Trainer:
 
     def _should_checkpoint(self) -> bool:
         """Whether a checkpoint is due after an epoch: of large networks on few images, not after each."""
-        since_s = time.monotonic() - self._saved_at_s
-        pays = self._save_s < _SHORT_SAVE_S or self._save_s < _SAVING_SHARE * since_s
+        pays = self._save_s < max(_SHORT_SAVE_S, _SAVING_SHARE * (time.monotonic() - self._saved_at_s))
         return self.world.from_main(lambda: pays)
 
     def save(self) -> None:

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from alexnet import training
+from alexnet import evaluation, training
 from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import Dataset, Images
 from alexnet.distributed import World, from_environment, own_share
@@ -135,7 +135,7 @@ def as_rank(rank: int, size: int, port: int, log: Path, work: Callable[..., None
 
 
 def prepare() -> None:
-    training.finish.write_report = lambda *_: None  # half of the time
+    evaluation.finish.write_report = lambda *_: None  # half of the time
 
 
 def train(ours: Recipe, out: Path) -> None:
@@ -196,7 +196,7 @@ def test_as_one_process(children: Any, tmp_path: Path, sizes: Sequence[int], cha
 
 
 def train_streamed(ours: Recipe, folder: Path, out: Path) -> None:
-    training.finish.write_report = lambda *_: None
+    evaluation.finish.write_report = lambda *_: None
     training.train(ours, folder, out=out, stream="always", hang_timeout_s=HANG_S)
 
 

@@ -193,7 +193,7 @@ def test_resumed_to_the_bit(
     """Stopped within an epoch, after its last step, and at its end."""
     data = small_data(32, n_val=6)
     monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
-    monkeypatch.setattr("alexnet.training.finish.write_report", lambda *_: None)  # half of the time
+    monkeypatch.setattr("alexnet.evaluation.finish.write_report", lambda *_: None)  # half of the time
     changes = {"model": ModelConfig(name="lenet", dropout=0.3), **variant}
     ours = replace(recipe("fp32"), data="striped", batch_size=8, checkpoint_every_s=60.0, open_test=False, **changes)
     whole = training.train(ours, data, out=tmp_path / "whole")

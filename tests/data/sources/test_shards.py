@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from alexnet import data
-from alexnet.data.sources import shards, tar_index
+from alexnet.data.sources import tar_index
 from alexnet.errors import UserError
 
 
