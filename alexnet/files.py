@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, reads and downloads that do not hang, and what may be printed."""
+"""Files that are either whole or absent, and reads and downloads that do not hang."""
 
 from __future__ import annotations
 
@@ -74,22 +74,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def printable(text: str, *, kept: str = "\n\t") -> str:
-    """`text` for a terminal: control characters and the like are escaped, but for those in `kept`.
-
-    A file may be called what it likes, escape sequences, marks that reverse the direction of writing and bytes that
-    are no UTF-8 included. Letters of all scripts stay as they are.
-    """
-    return "".join(char if char.isprintable() or char in kept else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def open_regular(path: str | Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.files import atomic_write, printable, socket_timeout, write_json
+from alexnet.files import atomic_write, socket_timeout, write_json
 
 
 def test_the_file_appears_whole(tmp_path):
@@ -98,10 +98,3 @@ def test_socket_timeout_holds_in_its_block_only():
         fail()
     assert inside == [1.5]
     assert socket.getdefaulttimeout() == before
-
-
-def test_text_for_a_terminal() -> None:
-    assert printable("a\x1b[2Jb\rc\x07\x9b\n\t貓 é") == "a\\x1b[2Jb\\x0dc\\x07\\x9b\n\t貓 é"
-    assert printable("x\u202egpj.exe\U000e0001") == "x\\u202egpj.exe\\U000e0001"
-    assert printable(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
-    assert printable("\ud800") == "\\ud800"

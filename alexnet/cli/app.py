@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from alexnet._version import __version__
 from alexnet.cli import overview
 from alexnet.errors import Interrupted, PeerLostError, UserError
-from alexnet.files import printable
+from alexnet.text import printable
 
 _PEER_LOST, _WRONG_USE = 1, 2
 
@@ -98,14 +97,13 @@ def _reason(error: OSError) -> str:
 
 
 def _with_recipe_file(words: list[str]) -> list[str]:
-    """`train my.toml ...` as the recipe it derives from and the flags that make it, before the user's own."""
+    """`train my.toml ...` as the recipe of that name and the flags that make it, before the user's own."""
     from alexnet import recipes
 
     if words[0] != "train" or len(words) < 2 or Path(words[1]).suffix not in recipes.FILE_SUFFIXES:
         return words
     recipe = recipes.read(words[1])
-    if recipe.name not in recipes.names():
-        recipe = dataclasses.replace(recipe, name=recipes.DEFAULT)
+    recipes.add(recipe)
     return ["train", recipe.name, "--data", recipe.data, *recipes.overrides(recipe), *words[2:]]
 
 
@@ -113,9 +111,10 @@ def _run(words: list[str]) -> int:
     import tyro
 
     from alexnet import baseline, recipes, studies
-    from alexnet.cli.commands import app
 
     words = _with_recipe_file(words)
+    from alexnet.cli.commands import app  # knows the recipes that there are by now
+
     overview.check_words(words, recipes.names(), baseline.names(), studies.NAMES)
 
     status: int = app.cli(

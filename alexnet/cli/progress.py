@@ -15,8 +15,8 @@ from rich.progress import Progress as Bar
 from alexnet import baseline, studies
 from alexnet.config import Recipe
 from alexnet.errors import UserError
-from alexnet.files import printable
 from alexnet.run_folder import RunFolder
+from alexnet.text import counted, printable
 from alexnet.training import Observer, Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class _Lines(Observer):
         parameters = sum(p.numel() for p in model.parameters())
         held_out = f", {len(dataset.val):,} held out" if dataset.val else ""
         self._print(
-            f"{recipe.name}: {recipe.model.name} ({parameters:,} parameters), {recipe.epochs} epochs of "
+            f"{recipe.name}: {recipe.model.name} ({parameters:,} parameters), {counted(recipe.epochs, 'epoch')} of "
             f"{len(dataset.train):,} images{held_out}, {len(dataset.class_names)} classes, in {folder.path}"
         )
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alexnet.bench import HEAD, TASKS, rows
-from alexnet.files import printable
+from alexnet.text import counted, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +140,7 @@ def result(folder: RunFolder) -> None:
     values = json.loads(folder.result.read_text(encoding="utf-8"))
     split = values["split"]
     top1, (low, high) = values[f"{split}_top1"], values[f"{split}_top1_interval"]
-    work = "fitted" if values["epochs"] is None else f"{values['epochs']} epochs"
+    work = "fitted" if values["epochs"] is None else counted(values["epochs"], "epoch")
     line(
         f"{split} top-1 {top1:.4f} (95% interval {low:.4f} to {high:.4f}) on {values[f'n_{split}']:,} "
         f"images; {work} in {values['train_s']:.0f} s"

@@ -52,6 +52,7 @@ class ModelConfig:
             self.dropout is None or 0 <= self.dropout < 1,
             f"model.dropout must lie in [0, 1), not {self.dropout}",
         )
+        require(self.pool_px in (None, 2, 3), f"model.pool_px must be 2 or 3, not {self.pool_px}")
         require(
             self.variant is None or self.name == "alexnet_2012",
             f"model.variant is not used by {self.name} (it belongs to alexnet_2012): drop it",

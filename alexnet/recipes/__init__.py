@@ -4,6 +4,8 @@ from alexnet.recipes.file import FILE_SUFFIXES, read, write
 from alexnet.recipes.flags import flags, overrides
 from alexnet.recipes.named import (
     DEFAULT,
+    SHIPPED,
+    add,
     cifar_alexnet_best,
     cifar_alexnet_fast,
     digits,
@@ -27,6 +29,8 @@ from alexnet.recipes.named import (
 __all__ = [
     "DEFAULT",
     "FILE_SUFFIXES",
+    "SHIPPED",
+    "add",
     "cifar_alexnet_best",
     "cifar_alexnet_fast",
     "digits",

@@ -30,7 +30,7 @@ _UNSET = "unset"
 
 
 def read(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in a `.toml` or `.json` file.
+    """The recipe in a `.toml` or `.json` file, or in the recipe.json of a run folder.
 
     Raises:
         UserError: the file cannot be read, or a key or a value is none of a recipe's; names the nearest key.
@@ -43,7 +43,8 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
         if not isinstance(values, dict):
             raise UserError("it should hold a table of fields")
-        return _recipe(values)
+        own = values.get("recipe")
+        return _recipe(own if isinstance(own, dict) else values)  # a run's recipe.json tells more
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # of the syntax, or a value that cannot be used
@@ -96,7 +97,10 @@ def _merged(base: Any, values: dict[str, Any], group: str) -> Any:
     for key, value in values.items():
         if key not in hints:
             near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
-            raise UserError(f"there is no field {group}{key}" + (f"; did you mean {group}{near[0]}?" if near else ""))
+            hint = f"; did you mean {group}{near[0]}?" if near else ""
+            if key == "base":
+                hint = "; name says which recipe it derives from"
+            raise UserError(f"there is no field {group}{key}{hint}")
         own = getattr(base, key)
         if dataclasses.is_dataclass(own):
             if not isinstance(value, dict):

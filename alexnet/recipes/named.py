@@ -311,10 +311,12 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
     )
 }
 DEFAULT = "tiny_cifar10"
+SHIPPED = tuple(_RECIPES)
+"""Names of the recipes that come with the package."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of all recipes."""
+    """The names of all recipes, those that were added among them."""
     return tuple(_RECIPES)
 
 
@@ -323,6 +325,12 @@ def get(name: str) -> Recipe:
     if name not in _RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(_RECIPES)}")
     return _RECIPES[name]()
+
+
+def add(recipe: Recipe) -> None:
+    """Make a recipe of another name known by it, for as long as this process runs."""
+    if recipe.name not in _RECIPES:
+        _RECIPES[recipe.name] = lambda: recipe
 
 
 def summary(name: str) -> str:

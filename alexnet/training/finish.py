@@ -21,6 +21,7 @@ from alexnet.evaluation.report import ReportContent
 from alexnet.plain import from_dict, to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
+from alexnet.text import counted
 
 
 def finish(
@@ -65,7 +66,7 @@ def finish(
     content = ReportContent(
         title=f"{_name(card)} on {Path(dataset.name).name}",
         facts=_facts(recipe, card, figures.data_fact(dataset), result, values["environment"]),
-        command=repeat_command(values),
+        command=repeat_command(values, folder),
         parameters=result["params"],
         history=rows,
         evaluation=figures.evaluation,
@@ -87,26 +88,29 @@ def _name(card: ModelCard) -> str:
 def _facts(
     recipe: Recipe, card: ModelCard, data: str, result: dict[str, Any], environment: dict[str, Any]
 ) -> dict[str, str]:
+    speed = f"{result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s"
     return {
         "recipe": recipe.name,
         "model": f"{_name(card)}, {result['params']:,} parameters",
         "data": data,
-        "training": f"{recipe.epochs} epochs in {result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s",
+        "training": f"{counted(recipe.epochs, 'epoch')} in {speed}",
         "seed": str(recipe.seed),
         "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['precision']}",
         "versions": f"alexnet {environment['alexnet']}, torch {environment['torch']}",
     }
 
 
-def repeat_command(values: dict[str, Any]) -> str:
+def repeat_command(values: dict[str, Any], folder: RunFolder) -> str:
     """The command that repeats a run, from its recipe.json; of data or a network in memory, the call in Python."""
     given = ["data=..."] if values["data"].get("in_memory") else []
     given += ["model=..."] if "module" in values else []
     if given:
         return f"alexnet.train(recipe, {', '.join(given)})"
     recipe, root = from_dict(Recipe, values["recipe"]), values["data"]["root"]
-    parts = ["alexnet", "train", recipe.name, "--data", recipe.data, *(["--root", root] if root else [])]
-    return shlex.join(parts + recipes.overrides(recipe))
+    is_named = recipe.name in recipes.SHIPPED
+    first = recipe.name if is_named else str(folder.recipe)
+    parts = ["alexnet", "train", first, "--data", recipe.data, *(["--root", root] if root else [])]
+    return shlex.join(parts + (recipes.overrides(recipe) if is_named else []))
 
 
 def _convolutions(model: nn.Module) -> list[nn.Conv2d]:

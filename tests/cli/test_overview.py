@@ -9,6 +9,7 @@ import pytest
 from alexnet import cli, recipes
 from alexnet.cli import overview
 from alexnet.cli.commands import COMMANDS
+from alexnet.run_folder import RunFolder
 
 
 def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -62,8 +63,6 @@ def test_a_recipe_from_a_file_with_flags_after_it(tmp_path: Path, capsys: pytest
         ["train", str(tmp_path / "my.toml"), "--train-images", "64", "--epochs", "1", "--out", str(run)], capsys
     )
     assert status == 0, err
-    from alexnet.run_folder import RunFolder
-
     recipe, _ = RunFolder(run).read_recipe()
     assert (recipe.epochs, recipe.train_images, recipe.batch_size) == (1, 64, recipes.digits().batch_size)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 
 def test_the_run_folder_is_whole(digits_run: Path) -> None:
@@ -98,6 +101,8 @@ def test_stopped_and_resumed(alexnet, tmp_path: Path, number: int, status: int) 
         (["--device", "cuda:99"], "device cuda:99 asked for"),
         (["--resume", "nowhere"], "drop the recipe and all other flags"),
         (["--optimizer.name", "adamw", "--optimizer.momentum", "0.9"], "optimizer.momentum is not used by adamw"),
+        (["--model.pool-px", "-1"], "alexnet: model.pool_px must be 2 or 3, not -1"),
+        (["--optimizer.lr", "nan"], "alexnet: optimizer.lr must be finite and at most 1e+12, not nan"),
         (["--learning-rate", "1"], "Unrecognized options: --learning-rate"),
     ],
 )
@@ -120,3 +125,16 @@ def test_scalars_for_tensorboard(alexnet, tmp_path: Path) -> None:
     done = alexnet("train", "digits", "--epochs", 1, "--track", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_recipe_of_another_name_keeps_it_and_is_repeated_from_its_file(alexnet, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text('name = "of_mine"\ndata = "digits"\nepochs = 1\ntrain_images = 64\nthreads = 1')
+    done = alexnet("train", "my.toml", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = re.sub("</?span>", "", (tmp_path / "run/report.html").read_text())
+    assert "alexnet train run/recipe.json --data digits" in report
+    done = alexnet("train", "run/recipe.json", "--data", "digits", "--out", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "again/recipe.json").read_text())["recipe"]["name"] == "of_mine"
+    again, run = (load_file(tmp_path / name / "model.safetensors") for name in ("again", "run"))
+    assert all(torch.equal(again[name], run[name]) for name in run)

@@ -31,7 +31,13 @@ def test_a_recipe_of_ones_own_survives_its_file(tmp_path: Path) -> None:
 
 def test_what_toml_cannot_say_is_the_default() -> None:
     """Fields that are None are left out of files, so a recipe without a base must have None for them."""
-    for kind in (alexnet.Recipe, alexnet.ModelConfig, alexnet.OptimizerConfig, alexnet.ScheduleConfig):
+    for kind in (
+        alexnet.Recipe,
+        alexnet.ModelConfig,
+        alexnet.AugmentConfig,
+        alexnet.OptimizerConfig,
+        alexnet.ScheduleConfig,
+    ):
         for field in fields(kind):
             if type(None) in get_args(get_type_hints(kind)[field.name]):
                 assert field.default is None, field.name

@@ -138,7 +138,7 @@ def test_the_command_line_says_which_split_its_figure_is_of(tmp_path, capsys):
     first, *_ = capsys.readouterr().out.splitlines()
     top1 = json.loads((tmp_path / "run" / "result.json").read_text())["val_top1"]
     assert first.startswith(f"val top-1 {top1:.4f} (95% interval ")
-    assert " on 362 images; 1 epochs in " in first
+    assert " on 362 images; 1 epoch in " in first
 
 
 class FirstWeights(training.Observer):
