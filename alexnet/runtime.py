@@ -91,7 +91,7 @@ def start(
 def _keep_freed_memory() -> None:
     """Have glibc keep large freed blocks for the next step, and torch take them as huge pages.
 
-    Otherwise each step of a small network asks the kernel for the same memory anew, thousands of page faults a
+    Otherwise each step of a small network asks the kernel for the same memory again, thousands of page faults a
     step, and waits for them. Elsewhere than on Linux with glibc this does nothing.
     """
     os.environ.setdefault(_HUGE_PAGES, "1")  # read by torch when it first allocates memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def printable(text: str, *, kept: str = "\n\t") -> str:
-    """`text` for a terminal: control characters and the like are escaped, but for those in `kept`.
+    """`text` for a terminal: control and format characters are escaped, but for those in `kept`.
 
     A file may be called what it likes, escape sequences, marks that reverse the direction of writing and bytes that
     are no UTF-8 included. Letters of all scripts stay as they are.

@@ -61,7 +61,7 @@ def _peer(
         name=entry["name"],
         task=task,
         command=(python, str(script), task, *more, *words),
-        told=" ".join([f"benchmarks/peers/{script.name}", task, *more]),
+        shown_command=" ".join([f"benchmarks/peers/{script.name}", task, *more]),
         threads=setting.threads,
         unavailable=unavailable,
     )

@@ -205,7 +205,7 @@ def nystroem(landmarks_MD: Tensor, gamma: float) -> Tensor:
 
 
 def _mapped(table: Table, landmarks_MD: Tensor, mixing_ME: Tensor, gamma: float, on_progress: OnProgress) -> Table:
-    """The table with Nystroem's features in the place of its own."""
+    """The table with Nystroem's features in place of the original ones."""
     z_NE = table.x_ND.new_empty(len(table.x_ND), mixing_ME.shape[1])
     for start in range(0, len(z_NE), _ROWS):
         rows = slice(start, start + _ROWS)

@@ -26,7 +26,7 @@ class BaselineRecipe:
     seed: int = 0
     """Decides which patches and images are drawn; the validation cut does not depend on it."""
     val_fraction: float = 0.1
-    """Share of the training images held out, per class, to choose settings on. The classifier is then fitted anew to
+    """Share of the training images held out, per class, to choose settings on. The classifier is then refitted to
     all training images."""
     train_images: int | None = None
     """Training images used beside those held out, in the classes' shares and drawn with the seed; None: all."""

@@ -1,4 +1,4 @@
-"""What this package's contenders measure, each in a process of its own.
+"""What this package's contenders measure, each in its own process.
 
 How all are timed: set-up (reading and decoding images, building the network) is not; then follow `seconds` / 4 of
 warm-up and at least three steps, which are not either; then work is counted for `seconds` on the wall clock and

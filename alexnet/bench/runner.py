@@ -1,4 +1,4 @@
-"""Runs contenders in turn, each in a process of its own.
+"""Runs contenders in turn, each in its own process.
 
 A contender is a command whose last line on standard output is a JSON object with the figure of its task, and
 `versions`; how it measures is its own affair. The runner gives all the same cores, takes turns (repetition 1 of
@@ -37,7 +37,7 @@ class Contender:
     task: TaskName
     command: tuple[str, ...]
     """The process to start."""
-    told: str
+    shown_command: str
     """The command as the result records it, without this machine's folders."""
     threads: int
     """Cores it may run on, and threads it should use."""
@@ -177,7 +177,7 @@ def own_contenders(tasks: Sequence[TaskName], setting: Setting) -> list[Contende
             name=own.name,
             task=own.task,
             command=(*command, own.measure, "--threads", str(threads), *words),
-            told=f"alexnet bench --once {own.measure}",
+            shown_command=f"alexnet bench --once {own.measure}",
             threads=threads,
         )
         for own in OWN

@@ -49,7 +49,7 @@ def _task(name: TaskName, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _contender(outcome: Outcome, first: Outcome) -> dict[str, Any]:
-    values: dict[str, Any] = {"command": outcome.contender.told, "threads": outcome.contender.threads}
+    values: dict[str, Any] = {"command": outcome.contender.shown_command, "threads": outcome.contender.threads}
     if outcome.failure is not None:
         values["stopped" if outcome.lines else "not_run"] = outcome.failure
     figures = outcome.figures()

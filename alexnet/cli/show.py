@@ -109,10 +109,10 @@ def bench_run(rep: int, outcome: Outcome) -> None:
     """One run of a benchmark is over; on standard error, so that the result stands alone."""
     contender = outcome.contender
     if outcome.failure is None:
-        told = f"{outcome.figures()[-1]:,.4g} {TASKS[contender.task].unit}"
+        outcome_text = f"{outcome.figures()[-1]:,.4g} {TASKS[contender.task].unit}"
     else:
-        told = f"failed: {outcome.failure}"
-    print(f"run {rep}, {contender.task}, {contender.name}: {told}", file=sys.stderr, flush=True)
+        outcome_text = f"failed: {outcome.failure}"
+    print(f"run {rep}, {contender.task}, {contender.name}: {outcome_text}", file=sys.stderr, flush=True)
 
 
 def studies(known: Sequence[Study]) -> None:

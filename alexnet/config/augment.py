@@ -31,7 +31,7 @@ class AugmentConfig:
     where pixels are not normalised; 0: none."""
     pca_color: float = 0.0
     """Shift the colour of each image along the principal components of the pixels' colours, by their variance times a
-    draw of this standard deviation, anew at every use (Krizhevsky 2012, section 4.1: 0.1); 0: none."""
+    draw of this standard deviation, drawn again at every use (Krizhevsky 2012, section 4.1: 0.1); 0: none."""
     pca_color_of: ColorSource = "train"
     """Whose components: the training split's own, or ImageNet's as they were published."""
     mixup: float = 0.0

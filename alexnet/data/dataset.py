@@ -118,7 +118,7 @@ def channel_statistics(images: AnyImages) -> tuple[tuple[float, ...], tuple[floa
         found = moments(images)
         return found.mean, found.std
     levels = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
+    means, stds = [], []
     for channel_NHW in images.pixels_NHWC.unbind(3):  # exact integer histograms, five times faster than `moments`
         counts = torch.zeros(256, dtype=torch.int64)
         for part in torch.split(channel_NHW, 4096):
@@ -126,8 +126,8 @@ def channel_statistics(images: AnyImages) -> tuple[tuple[float, ...], tuple[floa
         share = counts.double() / counts.sum()
         mean = (share * levels).sum()
         means.append(float(mean))
-        deviations.append(float((share * (levels - mean) ** 2).sum().sqrt()))
-    return tuple(means), tuple(deviations)
+        stds.append(float((share * (levels - mean) ** 2).sum().sqrt()))
+    return tuple(means), tuple(stds)
 
 
 def moments(images: AnyImages) -> Moments:

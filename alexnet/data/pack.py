@@ -233,7 +233,7 @@ def _start_worker() -> None:
 
 
 def _is_made(shard: Shard, on_bad: OnBad) -> bool:
-    """Whether the shard lies there whole, and without gaps if bad files are to be mended."""
+    """Whether the shard lies there whole, and without gaps if bad files are to stop it."""
     if not shard.record_path.exists() or not shard.path.exists():
         return False
     record = read_record(shard)

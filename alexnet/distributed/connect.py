@@ -91,7 +91,7 @@ def _join(world: World, hang_timeout_s: float) -> watch.Watch:
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
         launch, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=_MEETING))
-        # A connection of its own for the watch: torch may hold the other while it waits.
+        # Its own connection for the watch: torch may hold the other while it waits.
         _store = dist.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, timeout=_STORE_PATIENCE
         )
@@ -113,7 +113,7 @@ def meet(store: Any, world: World, timeout_s: float) -> str:
     """A name for this meeting of all ranks, which no earlier one had.
 
     torchrun keeps its store when it starts processes again, and what the ones before left there must not be taken
-    for news. So each rank comes with a number of its own, and is given the name under that number by rank 0, which
+    for news. So each rank comes with its own number, and is given the name under that number by rank 0, which
     goes on once all have taken it.
 
     Raises:
@@ -176,7 +176,7 @@ def _undisturbed() -> Iterator[None]:
 def may_speak(text: str) -> bool:
     """Whether this process is the one to print `text`, an error that many may meet at once or one alone.
 
-    Connected ranks print it once a launch. Before they are connected, errors meet all ranks of a host alike.
+    Connected ranks print it once a launch. Before they are connected, errors reach all ranks of a host.
     """
     world = from_environment()
     if _store is not None:

@@ -116,7 +116,7 @@ class ModelFacts:
     native_channels: int
     native_classes: int
     parameters: int
-    """Learned numbers at the native input."""
+    """Learned parameters at the native input."""
     lr: float
     """Learning rate to begin with: SGD, momentum 0.9, batch 128."""
     mean: tuple[float, ...]
@@ -183,7 +183,7 @@ def takes_images(model: nn.Module, in_channels: int, image_px: int) -> bool:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Learned numbers in `model`."""
+    """Learned parameters of `model`."""
     return sum(p.numel() for p in model.parameters())
 
 

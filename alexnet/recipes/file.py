@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str]) -> Recipe:
         if not isinstance(values, dict):
             raise UserError("it should hold a table of fields")
         own = values.get("recipe")
-        return _recipe(own if isinstance(own, dict) else values)  # a run's recipe.json tells more
+        return _recipe(own if isinstance(own, dict) else values)  # a run's recipe.json holds more
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # of the syntax, or a value that cannot be used
@@ -91,7 +91,7 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 
 
 def _merged(base: Any, values: dict[str, Any], group: str) -> Any:
-    """`base` with `values` in place of its own."""
+    """`base` with `values` in place of its fields."""
     hints = typing.get_type_hints(type(base))
     changes = {}
     for key, value in values.items():

@@ -50,7 +50,7 @@ def tiny_fast() -> Recipe:
 
 
 def tiny_cifar10_best() -> Recipe:
-    """TinyAlexNet as good as it gets here: 110 epochs by Muon, twenty minutes or more on two cores.
+    """TinyAlexNet as good as it gets here: 110 epochs with Muon, twenty minutes or more on two cores.
 
     alexnet train tiny_cifar10_best --data cifar10
     """

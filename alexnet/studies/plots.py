@@ -52,8 +52,8 @@ def write_plots(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def _arms(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    wanted = panel["arms"]
-    return [arm for arm in values["arms"] if wanted is None or arm["name"] in wanted]
+    chosen = panel["arms"]
+    return [arm for arm in values["arms"] if chosen is None or arm["name"] in chosen]
 
 
 def _rows(values: Mapping[str, Any], panel: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], float]]:

@@ -1,4 +1,4 @@
-"""Runs a study: arms times seeds, each a run folder trained in a process of its own, several at a time."""
+"""Runs a study: arms times seeds, each a run folder trained in its own process, several at a time."""
 
 from __future__ import annotations
 

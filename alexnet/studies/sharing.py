@@ -27,8 +27,8 @@ def holds(folder: RunFolder, recipe: AnyRecipe) -> bool:
         UserError: `folder` is no run folder.
     """
     kept = folder.read_values()["recipe"]
-    wanted: dict[str, Any] = json.loads(json.dumps(to_dict(recipe)))
-    return {**kept, "data": None} == {**wanted, "data": None}
+    asked: dict[str, Any] = json.loads(json.dumps(to_dict(recipe)))
+    return {**kept, "data": None} == {**asked, "data": None}
 
 
 def take(folder: Path, recipe: AnyRecipe) -> None:

@@ -1,4 +1,4 @@
-"""One run of a study, in a process of its own."""
+"""One run of a study, in its own process."""
 
 from __future__ import annotations
 

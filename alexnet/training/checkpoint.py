@@ -68,7 +68,9 @@ def load(path: Path) -> TrainingState:
         UserError: there is no checkpoint, or it is not one of this version.
     """
     if not path.is_file():
-        raise UserError(f"{path.parent.parent} holds no checkpoint, so nothing was trained yet: start it anew")
+        raise UserError(
+            f"{path.parent.parent} holds no checkpoint, so nothing was trained yet: start it again with --overwrite"
+        )
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

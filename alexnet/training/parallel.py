@@ -14,7 +14,7 @@ from alexnet.distributed import World
 def replicate(network: nn.Module, world: World, accumulate_steps: int) -> nn.Module:
     """`network` with gradients that are summed over all ranks while it goes backward; itself in a world of one.
 
-    Parameters that do not learn now are left out, so it is made anew where that changes.
+    Parameters that do not learn now are left out, so it is rebuilt when that changes.
     """
     if world.size == 1:
         return network

@@ -151,7 +151,9 @@ def _resume(
     streamed = values["data"]["origin"].get("streamed", False)
     pretrained = _read_pretrained(recipe)
     if pretrained is not None and pretrained.sha256 != (values.get("pretrained") or values["init"])["sha256"]:
-        raise UserError(f"{pretrained.file} is not the file {folder.path} began with: put that back, or start anew")
+        raise UserError(
+            f"{pretrained.file} is not the file {folder.path} began with: put that back, or use --overwrite"
+        )
     stream: Streaming = "always" if streamed else "never"
     data = recipe.data if data is None else data
     dataset = _load(recipe, data, pretrained, values["data"]["root"], watching, stream, world)
@@ -192,7 +194,7 @@ def _runtime_of(recipe: Recipe, began: dict[str, Any], world: World) -> Runtime:
 
 
 def _fingerprint(dataset: Dataset, world: World) -> str:
-    """Of the training images, which all hosts must have alike."""
+    """Of the training images, which must be the same on all hosts."""
     world.at("the images' fingerprint", distributed.LOADING_S)
     own = dataset.train.fingerprint() if world.local_rank == 0 else ""
     found = {one for one in world.gather(own) if one}

@@ -333,7 +333,7 @@ class Trainer:
             self.world.mean_(batch_statistics(self.model) + moving)
 
     def restore(self, state: checkpoint.TrainingState) -> None:
-        """Continue from `state` as if the run had never stopped; with other ranks than then, dropout draws anew."""
+        """Continue from `state` as if the run had never stopped; dropout is seeded again where ranks differ."""
         self.epoch, self.step, self.elapsed_s, self.rows = state.epoch, state.step, state.elapsed_s, state.rows
         self.totals.load(state.totals)
         self.model.load_state_dict(state.model)

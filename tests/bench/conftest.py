@@ -43,7 +43,7 @@ def contender(log: Path) -> Make:
 
     def make(name: str, *figures: object, task: str = "train_256", more: str = "{}", metric: str = "images_per_s"):
         command = (sys.executable, "-c", _SCRIPT, name, str(log), metric, more, *map(str, figures))
-        return Contender(name=name, task=task, command=command, told=f"run {name}", threads=1)
+        return Contender(name=name, task=task, command=command, shown_command=f"run {name}", threads=1)
 
     return make
 

@@ -135,7 +135,7 @@ def test_own_contenders_are_this_very_command() -> None:
         *(sys.executable, "-m", "alexnet", "bench", "--once", "train_64"),
         *("--threads", "1", "--seconds", "2.5", "--data", "pictures", "--root", "there"),
     )
-    assert first.told == "alexnet bench --once train_64"
+    assert first.shown_command == "alexnet bench --once train_64"
 
 
 def test_own_contenders_for_one_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def one_class(folder: Path) -> str:
         path.unlink()
     for path in folder.glob("*/dog"):
         path.rmdir()
-    return "train: one class only, cat; put the images of each of two or more classes into a folder of its own"
+    return "train: one class only, cat; put the images of each of two or more classes into its own folder"
 
 
 def truncated(folder: Path) -> str:

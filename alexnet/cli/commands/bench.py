@@ -27,7 +27,7 @@ def bench(
 ) -> int:
     """Measure this software on this machine: training, evaluation, latency, memory, start-up.
 
-    Everything is measured in a process of its own, in turns. Set-up and a warm-up are left out of the figures. Beside
+    Everything is measured in its own process, in turns. Set-up and a warm-up are left out of the figures. Beside
     other software it is measured by `make bench` in the project's repository.
 
     Args:

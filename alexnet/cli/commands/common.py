@@ -63,7 +63,7 @@ def _plain(kind: Any) -> Any:
 def _flagged(kind: Any, *, is_recipe: bool) -> Any:
     """The dataclass `kind` without its checks, which `plain` makes, and for a recipe without a flag for its name.
 
-    tyro would print what a check raises in a box of its own, with its own names.
+    tyro would print what a check raises in a box, under its internal names.
     """
     fields: list[Any] = [("name", tyro.conf.Suppress[str])] if is_recipe else []
     hints = typing.get_type_hints(kind)

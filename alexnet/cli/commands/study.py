@@ -33,7 +33,7 @@ def study(
         name: The study, see --list.
         data: Name of a source (cifar10 is what they are made for) or a folder of images of 32 px.
         root: Folder with the source's files, where they are not in the default place.
-        out: Folder of the studies, each in a folder of its own; default: studies, with --quick studies-quick.
+        out: Folder of the studies, each in its own folder; default: studies, with --quick studies-quick.
         seeds: Runs of each thing compared; default: the study's own, 3 or more; with --quick 1.
         processes: Runs at a time, each on one thread; default: one a CPU.
         quick: A preview in three minutes on two cores, without a verdict.

@@ -62,7 +62,7 @@ def train(
         chosen = launch.Chosen(recipe, root, out, resume, overwrite, stream, track, hang_timeout_s)
         return launch.train(chosen, processes, max_restarts or 0)
     if max_restarts is not None:
-        raise UserError("--max-restarts goes with --processes; torchrun has one of its own")
+        raise UserError("--max-restarts goes with --processes; torchrun has its own")
     if hang_timeout_s != HANG_TIMEOUT_S and "RANK" not in os.environ:
         raise UserError("--hang-timeout-s is for several processes: add --processes N, or start them with torchrun")
     from alexnet import training

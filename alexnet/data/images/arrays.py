@@ -1,4 +1,4 @@
-"""Images that come as whole arrays, brought to the wanted size and channels."""
+"""Images that come as whole arrays, brought to the requested size and channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROGRESS_IMAGES = 1024
 
 
 def fit_array(pixels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], own_px: int, spec: ImageSpec) -> Images:
-    """`Images` of the array's pictures; the array itself, uncopied, where it has the wanted form already.
+    """`Images` of the array's pictures; the array itself, uncopied, where it has the requested form already.
 
     Args:
         pixels_NHWC: uint8 [N, H, W, C], C = 1 or 3.

@@ -1,4 +1,4 @@
-"""Image files to pixels: one way for training, checking and prediction alike.
+"""Image files to pixels: one way for training, checking and prediction.
 
 Pillow reads every format; plain JPEGs take a shortcut, see `jpeg`. Resizing is torch's antialiased bilinear, Pillow's
 own algorithm at a quarter of its time. Both leave other threads free to run.

@@ -89,7 +89,7 @@ class FileStore:
 
 @dataclass(frozen=True)
 class CropBatch:
-    """Images to decode together, and the part of each that is wanted."""
+    """Images to decode together, and the part of each to keep."""
 
     images: Sequence[int]
     """Positions among the images of a split."""
@@ -211,7 +211,7 @@ class StreamedImages:
         except decode.BadImageError as error:
             raise UserError(
                 f"cannot read the image {self.store.path(position)}: {error.reason}. "
-                "`alexnet data check` lists all such images; mend or remove them"
+                "`alexnet data check` lists all such images; repair or remove them"
             ) from error
         except OSError as error:
             raise UserError(f"cannot read {self.store.path(position)}: {reason_of(error)}") from error

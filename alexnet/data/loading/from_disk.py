@@ -107,6 +107,6 @@ def open_loader(
     colors: ColorComponents | None = None,
     balanced: bool = False,
 ) -> Loader | StreamLoader:
-    """The loader that fits `images`: both kinds are used alike."""
+    """The loader that fits `images`: both kinds have the same interface."""
     kind = Loader if isinstance(images, Images) else StreamLoader
     return kind(images, preprocessing, device, dtype, augment, colors=colors, balanced=balanced)  # type: ignore[arg-type]

@@ -120,10 +120,10 @@ def balanced_order(labels_N: Tensor, generator: torch.Generator) -> Tensor:
     Within a class all images are shown equally often (or once more); which of a large class are left out is drawn.
     """
     N, members = len(labels_N), [(labels_N == label).nonzero().flatten() for label in torch.unique(labels_N)]
-    wanted = torch.full((len(members),), N // len(members))
-    wanted[torch.randperm(len(members), generator=generator)[: N % len(members)]] += 1
+    counts = torch.full((len(members),), N // len(members))
+    counts[torch.randperm(len(members), generator=generator)[: N % len(members)]] += 1
     chosen = []
-    for positions, n in zip(members, wanted.tolist(), strict=True):
+    for positions, n in zip(members, counts.tolist(), strict=True):
         rounds = -(-n // len(positions))
         shuffled = [positions[torch.randperm(len(positions), generator=generator)] for _ in range(rounds)]
         chosen.append(torch.cat(shuffled)[:n])

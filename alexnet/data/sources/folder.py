@@ -110,7 +110,7 @@ def _read_own_size(root: Path, paths: Sequence[str], spec: ImageSpec, content: s
 
 
 def _read_fitted(root: Path, paths: Sequence[str], spec: ImageSpec, content: str) -> NDArray[np.uint8]:
-    """The images fitted to the wanted side."""
+    """The images fitted to the requested side."""
     image_px = spec.image_px or spec.default_px
     form = f"{image_px} {spec.in_channels}"
     # Images found to have that side already are the same pixels under the other form's name.
@@ -170,7 +170,7 @@ def _decode_all(
     spec: ImageSpec,
     decode_into: Callable[[NDArray[np.uint8], bytes, str], bool],
 ) -> tuple[NDArray[np.uint8], str]:
-    """Decode `paths` to the form `wanted`, with the hash of what was read, as `hash_files` makes it.
+    """Decode `paths` as `spec` says, with the hash of what was read, as `hash_files` makes it.
 
     Raises:
         UserError: some files cannot be read, or the images are too many for this machine's memory.

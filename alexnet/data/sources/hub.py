@@ -132,7 +132,7 @@ def _load(source: str) -> tuple[Mapping[str, Any], Any]:
         raise UserError(f"{source} needs the library datasets: pip install 'alexnet[hub]'") from error
     try:
         return dict(library.load_dataset(source.removeprefix(PREFIX))), library
-    except Exception as error:  # no network, no such name, no right to it, another layout: each of a kind of its own
+    except Exception as error:  # no network, no such name, no right to it, another layout: each raises its own kind
         reason = reason_of(error).strip().splitlines()[0]
         raise UserError(
             f"{source} cannot be loaded: {reason} (with HF_HUB_OFFLINE=1 only what was fetched before is found)"

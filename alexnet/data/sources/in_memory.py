@@ -29,7 +29,7 @@ def from_arrays(
     test: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
     name: str = "arrays",
 ) -> Source:
-    """A source of images that are in memory, for `alexnet.train`, `alexnet.data.load` and the like.
+    """A source of images that are in memory, for `alexnet.train`, `alexnet.data.load` and `alexnet.evaluate`.
 
     The arrays are read when they are loaded, and never changed.
 
@@ -45,7 +45,7 @@ def from_arrays(
     """
     names = tuple(str(each) for each in class_names)
     if len(set(names)) < len(names):
-        raise UserError("class_names holds a name twice: give every class a name of its own")
+        raise UserError("class_names holds a name twice: give every class its own name")
     train = _checked(images_NHWC, labels_N, len(names), "the images")
     parts = {"train": train, "test": _checked(*test, len(names), "the test images")} if test else _cut(train)
     channels = {part[0].shape[3] for part in parts.values()}
@@ -167,7 +167,7 @@ def _samples(dataset: Any) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     for i in range(len(dataset)):
         sample = dataset[i]
         if not isinstance(sample, tuple | list) or len(sample) != 2:
-            raise UserError(f"sample {i} of {type(dataset).__name__} is no pair (image, label)")
+            raise UserError(f"sample {i} of {type(dataset).__name__} is not a pair (image, label)")
         image, label = sample
         if isinstance(image, Image.Image):
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))

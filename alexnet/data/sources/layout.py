@@ -178,7 +178,7 @@ def _problems(path: Path, class_names: Sequence[str]) -> list[BadFile]:
     if len(class_names) >= 2:
         return []
     found = f"one class only, {class_names[0]}" if class_names else "no folders of images"
-    return [BadFile(str(path), f"{found}; put the images of each of two or more classes into a folder of its own")]
+    return [BadFile(str(path), f"{found}; put the images of each of two or more classes into its own folder")]
 
 
 @dataclass

@@ -235,13 +235,13 @@ def _check_counts(path: Path, files: dict[SplitName, list[Path]]) -> None:
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path / '_info.json'} cannot be read: {reason_of(error)}") from error
-    for name, wanted in expected.items():
+    for name, files_known in expected.items():
         present = {file.name for file in files.get(_SPLITS.get(name, "train"), [])}
-        missing = sorted({Path(file).name for file in wanted} - present)
+        missing = sorted({Path(file).name for file in files_known} - present)
         if present and missing:  # a split may be left out as a whole
             raise UserError(
-                f"{path} lacks {len(missing)} of {len(wanted)} {name} shards, {missing[0]} first: fetch them, or "
-                "remove _info.json to do without"
+                f"{path} lacks {len(missing)} of {len(files_known)} {name} shards, {missing[0]} first: fetch them "
+                "or remove _info.json"
             )
 
 

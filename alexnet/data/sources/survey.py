@@ -43,7 +43,7 @@ def describe_bad(root: Path, bad: Sequence[BadFile]) -> str:
     named = "; ".join(f"{file.path} ({file.reason})" for file in bad[:_NAMED_FILES])
     more = f"; and {len(bad) - _NAMED_FILES} more" if len(bad) > _NAMED_FILES else ""
     count = "1 image" if len(bad) == 1 else f"{len(bad)} images"
-    return f"{count} cannot be read: {named}{more}. `alexnet data check {root}` lists all; mend or remove them"
+    return f"{count} cannot be read: {named}{more}. `alexnet data check {root}` lists all; repair or remove them"
 
 
 def in_threads(work: Callable[[range], _T], total: int, on_progress: OnProgress | None = None) -> Iterator[_T]:

@@ -85,7 +85,7 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def svg(drawing: Figure) -> str:
-    """`drawing` as a file of its own, on white, with its text as text."""
+    """`drawing` as its own file, on white, with its text as text."""
     return _render(drawing, facecolor="white")
 
 
@@ -143,7 +143,7 @@ def _spread(positions: Sequence[float], gap: float) -> list[float]:
     groups: list[list[int]] = []
     for i in order:
         groups.append([i])
-        # A group that touches the one below joins it, and both are centred anew, until none touch.
+        # A group that touches the one below joins it, and both are centred again, until none touch.
         while len(groups) > 1 and _bottom(groups[-1], positions, gap) < _top(groups[-2], positions, gap) + gap:
             last = groups.pop()
             groups[-1] += last

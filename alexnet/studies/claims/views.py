@@ -93,7 +93,7 @@ def measure(run: Run) -> Measured:
 
 
 def _more_networks(run: Run) -> list[Classifier]:
-    """The other members, trained as the first but for the seed, in run folders inside of its own."""
+    """The other members, trained as the first but for the seed, in run folders inside its own."""
     from alexnet import evaluation
 
     members = []

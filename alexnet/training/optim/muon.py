@@ -16,7 +16,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, chosen fo
 class Muon(EagerOptimizer):
     """Momentum SGD whose step of each weight is brought near the closest orthogonal matrix (Jordan 2024).
 
-    All directions a layer can learn in then move alike, however small their gradients. A convolution's weight
+    All directions a layer can learn in then move equally far, however small their gradients. A convolution's weight
     [O, C, H, W] counts as a matrix [O, C * H * W]. Tall matrices take a longer step, by the root of O / (C * H * W).
 
     Args:

@@ -118,7 +118,7 @@ def test_pictures_and_tensors_give_the_same_images() -> None:
         ((torch.zeros(3, 0, 4, dtype=torch.uint8), 0), "no pixels"),
         ((torch.zeros(3, 4, 4, dtype=torch.uint8), "cat"), "label of sample 1 of Samples is 'cat'"),
         ((torch.zeros(3, 4, 4, dtype=torch.uint8), 5), r"lie in 0\.\.5, but there are 2 class names"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), "no pair"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), "not a pair"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(sample: Any, message: str) -> None:
