@@ -42,6 +42,28 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What held-out images say about a network's probabilities; it travels with the weights."""
+
+    temperature: float
+    """What scores are divided by before softmax, so that probabilities are as often right as they say (Guo 2017)."""
+    n: int
+    """Held-out images all of this was fitted on."""
+    coverage: tuple[tuple[float, float, float], ...]
+    """Probability, share of the held-out images whose best class has at least that one, and their accuracy; the
+    highest probability first."""
+    limit: float | None = None
+    """Distance from the nearest class, in feature space, that 5% of the held-out images exceed."""
+    means: str | None = None
+    """Means [K, D] of the classes' features over the training images, float16, in base64."""
+    scale: str | None = None
+    """Standard deviations [D] of features within their classes, likewise."""
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, f"calibration.temperature must be positive, not {self.temperature}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """All that a weights file says beside its tensors: enough to rebuild the network and feed it."""
 
@@ -56,3 +78,5 @@ class ModelCard:
     """The recipe the weights were trained by, where known."""
     source: str | None = None
     """Where converted weights came from."""
+    calibration: Calibration | None = None
+    """Fitted on held-out images; None where none were held out."""

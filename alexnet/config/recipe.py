@@ -74,8 +74,9 @@ class Recipe:
     threads: int | None = None
     """Threads of each process on the CPU; None: as many as it may run on, those of one host sharing its CPUs."""
     pretrained: str | None = None
-    """Trained weights to begin with: torchvision:IMAGENET1K_V1 (for alexnet_owt), a run folder or a file of weights;
-    the last layer is reinitialised where the classes differ. None: fresh weights, see model.init."""
+    """Trained weights to begin with: those that come with alexnet (small, see `alexnet models`), a run folder, a file
+    of weights, or torchvision:IMAGENET1K_V1 (for alexnet_owt); the last layer is reinitialised where the classes
+    differ. None: fresh weights, see model.init."""
     freeze: Freeze = "none"
     """Layers that keep the weights of pretrained: none, the convolutions (features), or all but the last (body)."""
     freeze_epochs: int | None = None

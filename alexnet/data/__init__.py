@@ -2,6 +2,7 @@
 
 from alexnet.data.check import CheckReport, check, describe
 from alexnet.data.dataset import AnyImages, Dataset, Images, SplitName, channel_statistics, moments
+from alexnet.data.images.decode import EXTENSIONS as IMAGE_SUFFIXES
 from alexnet.data.images.decode import BadImageError, decode_image, fit_image
 from alexnet.data.images.streamed import StreamedImages
 from alexnet.data.load import DataLike, Streaming, load, load_split, source_name
@@ -15,6 +16,7 @@ from alexnet.data.split import with_train_images
 from alexnet.data.transforms.statistics import Moments
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "SOURCES",
     "AnyImages",
     "BadFile",

@@ -22,6 +22,7 @@ from alexnet.config import CropBorder, Precision
 from alexnet.data import AnyImages, DataLike, Images, Streaming, decode_image, fit_image, load_split
 from alexnet.data.dataset import SplitName
 from alexnet.errors import UserError
+from alexnet.evaluation.calibrate import DEFAULT_ACCEPT, answers, score, with_temperature
 from alexnet.evaluation.evaluate import align_labels, log_probabilities, summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.views import Views, check_views, crops_larger_images
@@ -43,7 +44,10 @@ class Prediction:
     file: str | None
     """The image's path; None for pixels."""
     classes: tuple[tuple[str, float], ...]
-    """Names and probabilities, 0..1."""
+    """Names and probabilities, 0..1; calibrated where the network's weights carry a calibration."""
+    answer: str
+    """The likeliest class; `unsure` where its probability is too low; `none` where the image lies far from all
+    classes."""
 
     @property
     def label(self) -> str:
@@ -52,7 +56,8 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"file": self.file, "classes": [{"name": name, "p": p} for name, p in self.classes]}
+        classes = [{"name": name, "probability": p} for name, p in self.classes]
+        return {"file": self.file, "classes": classes, "answer": self.answer}
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,22 @@ class Classifier:
         return self.card.class_names
 
     @overload
-    def predict(self, images: Image, top: int = 5) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(self, images: Image, top: int = 5, *, accept: float = ...) -> Prediction: ...  # type: ignore[overload-overlap]
 
     @overload
-    def predict(self, images: Sequence[Image], top: int = 5) -> list[Prediction]: ...
+    def predict(self, images: Sequence[Image], top: int = 5, *, accept: float = ...) -> list[Prediction]: ...
 
-    def predict(self, images: Image | Sequence[Image], top: int = 5) -> Prediction | list[Prediction]:
+    def predict(
+        self, images: Image | Sequence[Image], top: int = 5, *, accept: float = DEFAULT_ACCEPT
+    ) -> Prediction | list[Prediction]:
         """Classify images of any size and mode.
 
         Args:
             images: a file's path, uint8 pixels [H, W, 3] or [H, W], a uint8 tensor [C, H, W] or a picture of Pillow;
                 or a sequence of these.
             top: how many classes to name; fewer where the network has fewer.
+            accept: share of the given answers that are to be right, by the images held out in training: below the
+                probability that takes, the answer is `unsure`. Not used where none were held out.
 
         Returns:
             A `Prediction`, or a list of them for a sequence.
@@ -98,17 +107,20 @@ class Classifier:
             UserError: a file is no image that can be read.
         """
         if isinstance(images, str | os.PathLike | PIL.Image.Image) or getattr(images, "ndim", 4) < 4:
-            return self._classify([images], top)[0]  # type: ignore[list-item]
-        return self._classify(list(images), top)
+            return self._classify([images], top, accept)[0]  # type: ignore[list-item]
+        return self._classify(list(images), top, accept)
 
-    def predict_files(self, files: Sequence[FileName], top: int = 5) -> Iterator[Prediction | Failure]:
+    def predict_files(
+        self, files: Sequence[FileName], top: int = 5, *, accept: float = DEFAULT_ACCEPT
+    ) -> Iterator[Prediction | Failure]:
         """Classify files one after the other, in order; a bad one gives a `Failure` and the rest go on."""
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(files), _FILES_AT_ONCE):
                 some = files[start : start + _FILES_AT_ONCE]
                 pixels = list(pool.map(self._try_to_read, some))
                 good = [(file, x) for file, x in zip(some, pixels, strict=True) if not isinstance(x, Failure)]
-                predictions = iter(self._name_classes([str(file) for file, _ in good], [x for _, x in good], top))
+                names = [str(file) for file, _ in good]
+                predictions = iter(self._name_classes(names, [x for _, x in good], top, accept))
                 yield from (x if isinstance(x, Failure) else next(predictions) for x in pixels)
 
     def _try_to_read(self, file: FileName) -> NDArray[np.uint8] | Failure:
@@ -123,24 +135,34 @@ class Classifier:
             return fit_image(decode_image(Path(image), image_px=how.square_px), how.square_px, how.in_channels)
         return fit_image(_pixels(image), how.square_px, how.in_channels)
 
-    def _classify(self, images: list[Image], top: int) -> list[Prediction]:
+    def _classify(self, images: list[Image], top: int, accept: float) -> list[Prediction]:
         files = [str(image) if isinstance(image, str | os.PathLike) else None for image in images]
-        return self._name_classes(files, [self._read(image) for image in images], top)
+        return self._name_classes(files, [self._read(image) for image in images], top, accept)
 
     def _name_classes(
-        self, files: Sequence[str | None], pixels: list[NDArray[np.uint8]], top: int
+        self, files: Sequence[str | None], pixels: list[NDArray[np.uint8]], top: int, accept: float
     ) -> list[Prediction]:
         if top < 1:
             raise UserError(f"top must be 1 or more, not {top}")
+        if not 0 <= accept <= 1:
+            raise UserError(f"accept must lie in 0..1, not {accept}")
         if not pixels:
             return []
         x_NHWC = torch.from_numpy(np.stack(pixels))
         images = Images(x_NHWC, torch.zeros(len(pixels), dtype=torch.int64))
-        log_p_NK = log_probabilities(self.model, images, self.card.preprocessing, self.runtime)
+        calibration = self.card.calibration
+        log_p_NK, features_ND = score(self.model, images, self.card.preprocessing, self.runtime)
+        log_p_NK = with_temperature(log_p_NK, calibration)
         p_NT, index_NT = (t.tolist() for t in log_p_NK.exp().topk(min(top, len(self.class_names)), dim=1))
         return [
-            Prediction(file, tuple((self.class_names[i], p) for i, p in zip(index_T, p_T, strict=True)))
-            for file, index_T, p_T in zip(files, index_NT, p_NT, strict=True)
+            Prediction(
+                file,
+                tuple((self.class_names[i], p) for i, p in zip(index_T, p_T, strict=True)),
+                answer if isinstance(answer, str) else self.class_names[answer],
+            )
+            for file, index_T, p_T, answer in zip(
+                files, index_NT, p_NT, answers(log_p_NK, features_ND, calibration, accept), strict=True
+            )
         ]
 
     def evaluate(
@@ -229,12 +251,12 @@ def _trained_border(recipe: dict[str, Any]) -> tuple[int | None, CropBorder]:
 def load(
     path: FileName, *, model: nn.Module | None = None, device: str = "auto", precision: Precision = "fp32"
 ) -> Classifier:
-    """Read a trained network from a run folder or a `.safetensors` file.
+    """Read a trained network from a run folder or a `.safetensors` file, or one that comes with the package.
 
     The process stays as it is: PyTorch's number of threads and its flags are the caller's.
 
     Args:
-        path: the run folder or the file.
+        path: the run folder, the file, or a name such as `small`, see `alexnet models`.
         model: for weights of the user's own module: that module, which takes their values; None: a network of ours.
         device: `auto`, or a device's name.
         precision: compute dtype; fp32 gives the same scores on every device.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,21 @@ def log_probabilities(
     finally:
         model.train(was_training)
     return world.gather_rows(torch.cat(parts) if parts else torch.empty(0, 0, device=runtime.device))
+
+
+@contextmanager
+def last_features(model: ConvNet) -> Iterator[list[Tensor]]:
+    """Within the block, what the last layer is given, [N, D] a forward pass, is added to the list."""
+    seen: list[Tensor] = []
+
+    def keep(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].float())
+
+    hook = list(model.classifier)[-1].register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def evaluate(

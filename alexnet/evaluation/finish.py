@@ -23,6 +23,8 @@ class Figures:
     """What a run's result is measured on, and what came out."""
 
     split: SplitName
+    images: AnyImages
+    class_names: tuple[str, ...]
     evaluation: Evaluation
     mistakes: Sequence[Mistake]
 
@@ -30,7 +32,11 @@ class Figures:
     def of(cls, log_p_NK: Tensor, split: SplitName, images: AnyImages, class_names: tuple[str, ...]) -> Figures:
         """From the log-probabilities of the images of `split`."""
         evaluation = summarize(log_p_NK, images, class_names)
-        return cls(split, evaluation, worst_mistakes(log_p_NK, images, class_names))
+        return cls(split, images, class_names, evaluation, worst_mistakes(log_p_NK, images, class_names))
+
+    def again(self, log_p_NK: Tensor) -> Evaluation:
+        """The same images by other scores."""
+        return summarize(log_p_NK, self.images, self.class_names)
 
     def result(self, model: nn.Module, runtime: Runtime, **own: Any) -> dict[str, Any]:
         """The values of result.json; `own` are those that only one kind of run has."""

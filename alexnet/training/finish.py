@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet import recipes, weights
-from alexnet.card import ModelCard
+from alexnet.card import Calibration, ModelCard
 from alexnet.config import Recipe
 from alexnet.data import Dataset, SplitName
-from alexnet.distributed import LOADING_S
+from alexnet.distributed import LOADING_S, World
+from alexnet.evaluation import calibrate
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.evaluation.finish import Figures, write
 from alexnet.evaluation.report import ReportContent
@@ -42,13 +43,18 @@ def finish(
         The values of result.json; nothing on other ranks.
     """
     world = runtime.world
+    exact = replace(runtime, dtype=torch.float32)
+    calibration = world.from_main(
+        lambda: calibrate.fit(model, dataset.train, dataset.val, card.preprocessing, replace(exact, world=World()))
+    )
+    card = replace(card, calibration=calibration)
     if world.is_main:
         weights.save(folder.model, model, card)
     split: SplitName = "test" if recipe.open_test else "val"
     world.at(f"reading the {split} images", LOADING_S)
     with world.first_on_host():
         images = dataset.split(split)
-    log_p_NK = log_probabilities(model, images, card.preprocessing, replace(runtime, dtype=torch.float32))
+    log_p_NK = log_probabilities(model, images, card.preprocessing, exact)
     world.at("the report")
     if not world.is_main:
         return {}
@@ -61,6 +67,7 @@ def finish(
         epochs=recipe.epochs,
         seed=recipe.seed,
         recipe=recipe.name,
+        **_calibrated(log_p_NK, figures, calibration),
     )
     _, values = folder.read_recipe()
     content = ReportContent(
@@ -78,6 +85,14 @@ def finish(
     )
     write(folder, content, result)
     return result
+
+
+def _calibrated(log_p_NK: Tensor, figures: Figures, calibration: Calibration | None) -> dict[str, Any]:
+    """Calibration error with the temperature that travels with the weights."""
+    if calibration is None:
+        return {}
+    found = figures.again(calibrate.with_temperature(log_p_NK, calibration))
+    return {"temperature": calibration.temperature, f"{figures.split}_ece_calibrated": found.ece}
 
 
 def _name(card: ModelCard) -> str:

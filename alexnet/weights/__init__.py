@@ -1,5 +1,6 @@
 """Weights on disk: the native `.safetensors` files, and what other frameworks wrote."""
 
+from alexnet.weights import shipped
 from alexnet.weights.convert import convert, read_class_names
 from alexnet.weights.native import CUSTOM, load, read_card, save
 from alexnet.weights.pretrained import PretrainedWeights, find_pretrained, read_pretrained
@@ -14,4 +15,5 @@ __all__ = [
     "read_class_names",
     "read_pretrained",
     "save",
+    "shipped",
 ]

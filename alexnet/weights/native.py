@@ -20,6 +20,7 @@ from alexnet.errors import UserError
 from alexnet.files import atomic_write
 from alexnet.models import ConvNet
 from alexnet.plain import from_dict, to_dict
+from alexnet.weights import shipped
 from alexnet.weights._files import detect
 from alexnet.weights._fit import empty_net, entries, mismatches
 
@@ -31,13 +32,14 @@ CUSTOM = "custom"
 """What a card calls a network that the user built."""
 
 
-def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
+def save(path: str | Path, model: nn.Module, card: ModelCard, *, half: bool = False) -> None:
     """Write the weights of `model` and `card` to `path`, atomically, contiguous, as fp32 (counts as integers).
 
     Args:
         path: a file ending in `.safetensors`; its folder is made where it is missing.
         model: network whose tensors have the names and shapes that `card` describes, on any device.
         card: what the weights are.
+        half: write fp16, half the bytes; weights are fp32 again when they are read.
 
     Raises:
         UserError: `path` has another suffix, or `model` is not the network that `card` describes.
@@ -47,6 +49,8 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
     if path.suffix != ".safetensors":
         raise UserError(f"weights are written as .safetensors: call the file {path.with_suffix('.safetensors')}")
     tensors = {name: _plain(tensor) for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     if card.model == CUSTOM:
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # tied weights are written twice
     else:
@@ -58,7 +62,9 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
+        mode = part.stat().st_mode
         save_file(tensors, part, metadata)
+        part.chmod(mode)  # the library leaves a file that only its owner can read
 
 
 @overload
@@ -129,9 +135,13 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def weights_file(path: Path) -> Path:
-    """The weights of a run folder, or the file itself; raises `UserError` for a folder without."""
+    """The weights of a run folder, a file itself, or those that come with the package under the name `path`.
+
+    Raises:
+        UserError: the folder holds none.
+    """
     if not path.is_dir():
-        return path
+        return shipped.get(str(path)).file if not path.exists() and str(path) in shipped.names() else path
     file = path / "model.safetensors"
     if file.is_file():
         return file

@@ -14,7 +14,7 @@ from alexnet.card import ModelCard
 from alexnet.errors import UserError
 from alexnet.files import socket_timeout
 from alexnet.models import ConvNet
-from alexnet.weights import native
+from alexnet.weights import native, shipped
 from alexnet.weights._files import detect, sha256_of
 from alexnet.weights._fit import entries, mismatches
 from alexnet.weights.convert import convert
@@ -89,16 +89,19 @@ class PretrainedWeights:
 
 
 def find_pretrained(source: str) -> str:
-    """`source` such that it means the same from any folder: a file's full path, a published name as it is."""
-    return source if source.startswith(_TORCHVISION) else str(Path(source).expanduser().resolve())
+    """`source` such that it means the same from any folder: a file's full path, a name as it is."""
+    path = Path(source).expanduser()
+    is_name = source.startswith(_TORCHVISION) or (source in shipped.names() and not path.exists())
+    return source if is_name else str(path.resolve())
 
 
 def read_pretrained(source: str, model_name: str) -> PretrainedWeights:
     """The weights `source` for the network `model_name`.
 
     Args:
-        source: `torchvision:IMAGENET1K_V1`, downloaded once to torch's own cache; a run folder; or a file: a
-            `.safetensors`, an MXNet `.params` or a torch state dict.
+        source: `torchvision:IMAGENET1K_V1`, downloaded once to torch's own cache; the name of weights that come with
+            the package, see `weights.shipped`; a run folder; or a file: a `.safetensors`, an MXNet `.params` or a
+            torch state dict.
         model_name: a name of `alexnet.models`.
 
     Raises:

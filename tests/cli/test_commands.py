@@ -117,7 +117,7 @@ def test_predict_goes_on_after_a_bad_file(alexnet, digits_run: Path, pets: Path)
     assert answers[0]["file"] == str(pets / "cat" / "cat [0].png")
     for answer in answers:
         first, second = answer["classes"]
-        assert 1 >= first["p"] >= second["p"] >= 0
+        assert 1 >= first["probability"] >= second["probability"] >= 0
 
 
 def test_predict_for_people(alexnet, digits_run: Path, pets: Path) -> None:
@@ -187,7 +187,7 @@ def test_lists(alexnet) -> None:
         "tiny_cifar10",
         "tiny_cifar10_best",
     } <= recipes.keys()
-    models = json.loads(alexnet("models", "--json").stdout)
+    models = json.loads(alexnet("models", "--networks", "--json").stdout)
     assert models["alexnet_2012"]["parameters"] == 60_965_224
     assert "tiny_cifar10_best" in alexnet("recipes").stdout
     assert "60,965,224" in alexnet("models").stdout

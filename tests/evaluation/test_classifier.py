@@ -102,7 +102,11 @@ def test_top(classifier):
 def test_to_json(classifier):
     got = classifier.predict(pixels(5), top=1)
     name, p = got.classes[0]
-    assert json.loads(json.dumps(got.to_json())) == {"file": None, "classes": [{"name": name, "p": p}]}
+    assert json.loads(json.dumps(got.to_json())) == {
+        "file": None,
+        "classes": [{"name": name, "probability": p}],
+        "answer": name,
+    }
 
 
 def test_a_large_image_is_brought_to_size(classifier, tmp_path):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from alexnet.cli import show
 from alexnet.cli.commands.common import OK, SOME_FAILED
 from alexnet.errors import UserError
 
+_WORDS = {"none": "none of these"}
+
 
 def predict(
-    model: Positional[Path],
-    files: Positional[tuple[str, ...]],
+    words: Annotated[Positional[tuple[str, ...]], arg(metavar="[MODEL] IMAGE ...")],
     *,
     top: int = 5,
+    accept: float = 0.95,
     device: str = "auto",
     json: bool = False,
 ) -> int:
@@ -26,29 +29,52 @@ def predict(
     A file that cannot be read is named, the others go on, and the exit status is 1.
 
     Args:
-        model: Run folder or .safetensors file.
-        files: Images, folders (searched through) or patterns such as 'photos/*.jpg'.
+        words: MODEL, a run folder, a .safetensors file or a name of `alexnet models`; default: small, a network for
+            144 everyday classes. Then images, folders (searched through) or patterns such as 'photos/*.jpg'.
         top: Classes to name for each image.
+        accept: Share of the given answers that are to be right, by the images held out in training; others are
+            "unsure".
         device: auto, cpu, cuda, cuda:N or mps.
         json: Print one JSON object a line, one line an image, on standard output.
     """
     from alexnet import runtime
     from alexnet.evaluation import Failure, load
 
+    model, files = _split(words)
     images = _find_images(files)
     runtime.start(device, "fp32")
     classifier = load(model, device=device)
     failed = 0
-    for answer in classifier.predict_files(images, top):
+    for answer in classifier.predict_files(images, top, accept=accept):
         if isinstance(answer, Failure):
             failed += 1
             show.complaint(answer.reason)
         elif json:
             show.json_object(answer.to_json(), indent=None)
         else:
-            classes = "  ".join(f"{name} {p:.1%}" for name, p in answer.classes)
-            show.line(f"{answer.file}: {classes}")
+            classes = ", ".join(f"{name} {p:.1%}" for name, p in answer.classes)
+            show.line(f"{answer.file}: {_WORDS.get(answer.answer, answer.answer)} ({classes})")
     return SOME_FAILED if failed else OK
+
+
+def _split(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The model, and what to classify."""
+    from alexnet.data import IMAGE_SUFFIXES
+    from alexnet.weights import shipped
+
+    if not words:
+        raise UserError("name at least one image file, folder or pattern")
+    first = Path(words[0])
+    is_model = (
+        (first.is_dir() and any((first / name).exists() for name in ("recipe.json", "model.safetensors")))
+        or first.suffix == ".safetensors"
+        or not (first.exists() or first.suffix.lower() in IMAGE_SUFFIXES or glob.has_magic(words[0]))
+    )
+    if is_model:
+        return words[0], words[1:]
+    default = shipped.get(shipped.DEFAULT)
+    show.complaint(f"no model named: using {default.name}, which knows {default.classes} classes ({default.data})")
+    return default.name, words
 
 
 def _find_images(patterns: Sequence[str]) -> list[Path]:

@@ -28,7 +28,15 @@ def open_folder(path: Path) -> Source:
     Raises:
         UserError: the folder is not laid out as `scan` expects.
     """
-    folder = scan(path)
+    return source_of(scan(path))
+
+
+def source_of(folder: Folder) -> Source:
+    """What was found in a folder of images as a source.
+
+    Raises:
+        UserError: the folder is not laid out as `scan` expects.
+    """
     if folder.problems:
         problem = folder.problems[0]
         raise UserError(f"{problem.path}: {problem.reason}")
@@ -40,7 +48,7 @@ def open_folder(path: Path) -> Source:
         n_images=sum(len(files.paths) for files in folder.splits.values()),
         splits=tuple(folder.splits),
         origin={
-            "path": str(path),
+            "path": str(folder.path),
             "split": folder.split_rule,
             "files": {name: len(files.paths) for name, files in folder.splits.items()},
             "ignored_files": folder.ignored_files,
