@@ -139,8 +139,14 @@ class Plan:
     """Whether classes of uneven size are shown equally often."""
 
 
-def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small") -> Plan:
+def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small", device: str = "auto") -> Plan:
     """A recipe that takes about so many minutes on this machine, measured on a few steps.
+
+    Args:
+        found: the photographs.
+        minutes: what training may take.
+        pretrained: what it begins with: a name of `weights.shipped`, or the run folder of an earlier start.
+        device: as in a recipe.
 
     Raises:
         UserError: `minutes` is not positive.
@@ -148,7 +154,7 @@ def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small
     if not minutes > 0:
         raise UserError(f"minutes must be positive, not {minutes}")
     counts = Counter(found.folder.splits["train"].labels)
-    base = recipes.photos()
+    base = replace(recipes.photos(), device=device)
     n = counts.total()
     batch_size = min(base.batch_size, max(2, n // 4))
     images_per_s = _speed(base, len(found.folder.class_names), batch_size)
@@ -180,7 +186,7 @@ def _speed(recipe: Recipe, classes: int, batch_size: int) -> float:
                 began = time.monotonic()
             with runtime.autocast():
                 loss = model(x_NCHW).float().sum()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             float(loss)
     return 2 * batch_size / max(time.monotonic() - began, 1e-6)
 
@@ -204,6 +210,21 @@ def begun(out: Path) -> str | None:
     return "finished" if folder.result.is_file() else "interrupted"
 
 
+def is_known(found: Look, out: Path) -> bool:
+    """Whether the finished run `out` was trained on just these files, as far as names and sizes tell."""
+    return bool(_listing(found) == RunFolder(out).read_values()["data"]["origin"].get("listing"))
+
+
+def _listing(found: Look) -> str:
+    """Hash of the names, classes, splits and sizes of the files."""
+    digest = hashlib.sha256(repr(found.folder.class_names).encode())
+    for name, files in found.folder.splits.items():
+        for path, label in zip(files.paths, files.labels, strict=True):
+            size = (found.folder.path / path).stat().st_size
+            digest.update(f"{name} {label} {size} {path}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None) -> Path:
     """Train as planned and write the run folder `out`; an earlier run there is replaced when the new one is whole.
 
@@ -214,7 +235,9 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         UserError: the photographs cannot be used, or the training fails.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    source, part = replace(source_of(found.folder), name=str(found.folder.path)), out.with_name(f"{out.name}.part")
+    source, part = source_of(found.folder), out.with_name(f"{out.name}.part")
+    origin = {**source.origin, "listing": _listing(found), "left_out": len(found.bad), "changed_sides": found.moved}
+    source = replace(source, name=str(found.folder.path), origin=origin)
     state = begun(part)
     if state is not None and RunFolder(part).read_recipe()[0].data != chosen.recipe.data:
         state = None

@@ -20,5 +20,6 @@ def _escaped(char: str) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """`1 epoch`, `1,200 epochs`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    """`1 epoch`, `1,200 epochs`, `20 classes`."""
+    ending = "" if n == 1 else "es" if what.endswith("s") else "s"
+    return f"{n:,} {what}{ending}"

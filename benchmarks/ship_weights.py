@@ -56,7 +56,12 @@ def main() -> None:
             "recipe": named,
             "environment": values["environment"],
             "n_train": values["data"]["n_train"],
-            "test": {"n": found.n, "top1": found.top1, "top1_interval": list(found.top1_interval), "top5": found.top5},
+            "test": {
+                "n": found.n,
+                "top1": found.top1,
+                "top1_interval": found.top1_interval,
+                "top5": found.top5,
+            },
             "train_s": json.loads(RunFolder(chosen.run).result.read_text())["train_s"],
             "bytes": out.stat().st_size,
         },

@@ -9,6 +9,7 @@ from alexnet.errors import UserError
 
 GROUPS = {
     "Train": {
+        "start": "from a folder of photographs to a trained network and its report",
         "train": "train a network by a recipe, or resume a run",
         "baseline": "fit a classifier to hand-made features",
         "recipes": "list the recipes, or write one to a file",
@@ -17,7 +18,7 @@ GROUPS = {
         "predict": "classify image files",
         "evaluate": "measure accuracy on a data set",
         "convert": "read weights of MXNet or torchvision",
-        "models": "list the networks",
+        "models": "list the networks, and the trained ones that come with alexnet",
     },
     "Data": {"data": "describe, check, download or pack a data set"},
     "Learn": {

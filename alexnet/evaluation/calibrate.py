@@ -23,6 +23,7 @@ from alexnet.runtime import Runtime
 
 UNSURE, NONE = "unsure", "none"
 """Answers in place of a class."""
+_WITHHELD = (UNSURE, NONE)
 DEFAULT_ACCEPT = 0.95
 """Accuracy that given answers keep."""
 
@@ -149,6 +150,49 @@ def answers(
         NONE if far else UNSURE if p < least else best
         for p, best, far in zip(best_p_N.tolist(), best_N.tolist(), far_N.tolist(), strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How far answers can be trusted on images that took no part in the calibration."""
+
+    accept: float
+    """Accuracy that given answers were to keep."""
+    least_p: float
+    """Probability below which an answer is withheld."""
+    share: float
+    """Of all images, those that were given a class."""
+    accuracy: float | None
+    """Of these answers; None where none was given."""
+    none_share: float | None
+    """Of all images, those called none of the classes although they are; None where that is not judged."""
+    curve: tuple[tuple[float, float], ...]
+    """Share answered and accuracy for thresholds from the highest to the lowest."""
+
+
+def measure_answers(
+    log_p_NK: Tensor,
+    features_ND: Tensor | None,
+    labels_N: Tensor,
+    calibration: Calibration,
+    accept: float = DEFAULT_ACCEPT,
+) -> Answered:
+    """What becomes of labelled images; the arguments are those of `answers`."""
+    given = answers(log_p_NK, features_ND, calibration, accept)
+    named = [
+        (answer, label) for answer, label in zip(given, labels_N.tolist(), strict=True) if answer not in _WITHHELD
+    ]
+    best_p_N, best_N = log_p_NK.exp().max(1)
+    curve = _coverage(best_p_N, best_N == labels_N)
+    judged = features_ND is not None and calibration.limit is not None
+    return Answered(
+        accept=accept,
+        least_p=threshold(calibration, accept),
+        share=len(named) / len(given),
+        accuracy=sum(answer == label for answer, label in named) / len(named) if named else None,
+        none_share=given.count(NONE) / len(given) if judged else None,
+        curve=tuple((share, accuracy) for _, share, accuracy in curve),
+    )
 
 
 def means_of(calibration: Calibration) -> FeatureMeans:

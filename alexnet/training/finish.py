@@ -16,8 +16,10 @@ from alexnet.config import Recipe
 from alexnet.data import Dataset, SplitName
 from alexnet.distributed import LOADING_S, World
 from alexnet.evaluation import calibrate
+from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.evaluation.finish import Figures, write
+from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent
 from alexnet.plain import from_dict, to_dict
 from alexnet.run_folder import RunFolder
@@ -54,11 +56,20 @@ def finish(
     world.at(f"reading the {split} images", LOADING_S)
     with world.first_on_host():
         images = dataset.split(split)
-    log_p_NK = log_probabilities(model, images, card.preprocessing, exact)
+    features_ND: Tensor | None = None
+    if world.size == 1:
+        log_p_NK, features_ND = calibrate.score(model, images, card.preprocessing, exact)
+    else:  # each rank sees the features of its own images alone
+        log_p_NK = log_probabilities(model, images, card.preprocessing, exact).cpu()
     world.at("the report")
     if not world.is_main:
         return {}
     figures = Figures.of(log_p_NK, split, images, card.class_names)
+    calibrated = answered = None
+    if calibration is not None:
+        sure_NK = calibrate.with_temperature(log_p_NK, calibration)
+        calibrated = figures.again(sure_NK)
+        answered = calibrate.measure_answers(sure_NK, features_ND, images.labels_N, calibration)
     result = figures.result(
         model,
         runtime,
@@ -67,7 +78,7 @@ def finish(
         epochs=recipe.epochs,
         seed=recipe.seed,
         recipe=recipe.name,
-        **_calibrated(log_p_NK, figures, calibration),
+        **_calibrated(split, calibration, calibrated, answered),
     )
     _, values = folder.read_recipe()
     content = ReportContent(
@@ -77,6 +88,8 @@ def finish(
         parameters=result["params"],
         history=rows,
         evaluation=figures.evaluation,
+        calibrated=calibrated,
+        answered=answered,
         split=split,
         mistakes=figures.mistakes,
         filters_OCHW=_first_filters(model),
@@ -87,12 +100,19 @@ def finish(
     return result
 
 
-def _calibrated(log_p_NK: Tensor, figures: Figures, calibration: Calibration | None) -> dict[str, Any]:
-    """Calibration error with the temperature that travels with the weights."""
-    if calibration is None:
+def _calibrated(
+    split: SplitName, calibration: Calibration | None, calibrated: Evaluation | None, answered: Answered | None
+) -> dict[str, Any]:
+    """What the temperature and the threshold, which travel with the weights, do on the split."""
+    if calibration is None or calibrated is None or answered is None:
         return {}
-    found = figures.again(calibrate.with_temperature(log_p_NK, calibration))
-    return {"temperature": calibration.temperature, f"{figures.split}_ece_calibrated": found.ece}
+    return {
+        "temperature": calibration.temperature,
+        f"{split}_ece_calibrated": calibrated.ece,
+        f"{split}_answered": answered.share,
+        f"{split}_answered_top1": answered.accuracy,
+        f"{split}_none": answered.none_share,
+    }
 
 
 def _name(card: ModelCard) -> str:

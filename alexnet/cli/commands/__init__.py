@@ -17,10 +17,12 @@ from alexnet.cli.commands.evaluate import evaluate
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
 from alexnet.cli.commands.recipes import recipes_command
+from alexnet.cli.commands.start import start
 from alexnet.cli.commands.study import study
 from alexnet.cli.commands.train import train
 
 COMMANDS: dict[str, Callable[..., int]] = {
+    "start": start,
     "train": train,
     "baseline": baseline,
     "evaluate": evaluate,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import plots
 from alexnet.evaluation.report.pictures import color_share, columns_for, data_uri, filters_picture
@@ -67,6 +68,10 @@ class ReportContent:
     subject: str = "network"
     """What was measured, in the report's sentences."""
     evaluation: Evaluation
+    calibrated: Evaluation | None = None
+    """The same images after the temperature that travels with the weights; None: nothing was fitted."""
+    answered: Answered | None = None
+    """What becomes of them where answers may be withheld."""
     split: str = "test"
     """Which images `evaluation` is of: test, val or train."""
     parameters: int | None = None
@@ -115,6 +120,7 @@ def _environment() -> Environment:
 def _view(content: ReportContent) -> dict[str, Any]:
     evaluation = content.evaluation
     K = len(evaluation.classes)
+    confident = content.calibrated or evaluation
     return {
         "content": content,
         "evaluation": evaluation,
@@ -128,10 +134,13 @@ def _view(content: ReportContent) -> dict[str, Any]:
         "pairs": _confused_pairs(evaluation, _MATRIX_PAIRS if K <= _MATRIX_CLASSES else _PAIRS),
         "classes": sorted(evaluation.classes, key=lambda c: (c.f1, c.name)),
         "calibration": _plot(
-            plots.calibration_plot(evaluation.bins), "calibration", "Share of right answers at each confidence"
+            plots.calibration_plot(confident.bins), "calibration", "Share of right answers at each confidence"
         ),
-        "overconfidence": sum(b.n * ((b.confidence or 0) - (b.accuracy or 0)) for b in evaluation.bins)
-        / evaluation.n,
+        "ece": confident.ece,
+        "overconfidence": sum(b.n * ((b.confidence or 0) - (b.accuracy or 0)) for b in confident.bins) / confident.n,
+        "trade_off": None
+        if content.answered is None
+        else _plot(plots.answers_plot(content.answered), "answers", "Accuracy against the share of images answered"),
         "mistakes": [(mistake, data_uri(mistake.pixels_HWC)) for mistake in content.mistakes],
         "filters": _filters(content.filters_OCHW, content.towers),
         "recipe": _flatten(content.recipe),

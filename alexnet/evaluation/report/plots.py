@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.metrics import CalibrationBin
 from alexnet.evaluation.report import style
 
@@ -55,6 +56,21 @@ def calibration_plot(bins: Sequence[CalibrationBin]) -> Figure:
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     _draw_reliability(above, bins)
     _draw_confidences(below, bins)
+    return drawing
+
+
+def answers_plot(answered: Answered) -> Figure:
+    """Accuracy of given answers against the share of images that get one; the chosen threshold as a dot."""
+    drawing = style.figure(440, 300)
+    axes = drawing.subplots()
+    style.style_axes(axes, "images answered (%)", "right answers (% of given)")
+    axes.plot(
+        [100 * share for share, _ in answered.curve], [100 * right for _, right in answered.curve], color=_TRAIN
+    )
+    if answered.accuracy is not None:
+        axes.plot([100 * answered.share], [100 * answered.accuracy], "o", color=_VAL, markersize=9)
+    axes.axhline(100 * answered.accept, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 100), ylim=(min(50.0, *(100 * right for _, right in answered.curve)), 101))
     return drawing
 
 
