@@ -62,7 +62,7 @@ def find(root: Path, paths: Sequence[str], on_progress: OnProgress | None = None
         if content:
             join(by_content.setdefault(content, i), i)
     hashed = [(i, signs_B) for i, (_, signs_B) in enumerate(found) if signs_B is not None]
-    for i, j in _close_pairs(np.array([signs_B for _, signs_B in hashed]).reshape(len(hashed), -1)):
+    for i, j in _close_pairs(np.array([signs_B for _, signs_B in hashed]).reshape(len(hashed), _LOW * _LOW)):
         join(hashed[i][0], hashed[j][0])
     members: dict[int, list[int]] = {}
     for i in range(len(paths)):

@@ -55,7 +55,7 @@ class FeatureMeans:
     def distance(self, features_ND: Tensor) -> Tensor:
         """[N]: from the nearest class mean, in standard deviations within classes (root mean square over D)."""
         scaled_ND, scaled_KD = features_ND / self.scale_D, self.means_KD / self.scale_D
-        nearest_N: Tensor = torch.cdist(scaled_ND, scaled_KD).amin(1)
+        nearest_N: Tensor = torch.cdist(scaled_ND, scaled_KD, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
         return nearest_N.div(len(self.scale_D) ** 0.5)
 
 
@@ -101,7 +101,7 @@ def fit(
     labels_N = val.labels_N
     temperature = fit_temperature(log_p_NK, labels_N)
     best_p_N, best_N = (log_p_NK / temperature).softmax(1).max(1)
-    coverage = _coverage(best_p_N, best_N == labels_N)
+    coverage = coverage_curve(best_p_N, best_N == labels_N)
     K, D = log_p_NK.shape[1], 0 if features_ND is None else features_ND.shape[1]
     if features_ND is None or K * D > _LARGEST_MEANS:
         return Calibration(temperature=temperature, n=len(val), coverage=coverage)
@@ -183,7 +183,7 @@ def measure_answers(
         (answer, label) for answer, label in zip(given, labels_N.tolist(), strict=True) if answer not in _WITHHELD
     ]
     best_p_N, best_N = log_p_NK.exp().max(1)
-    curve = _coverage(best_p_N, best_N == labels_N)
+    curve = coverage_curve(best_p_N, best_N == labels_N)
     judged = features_ND is not None and calibration.limit is not None
     return Answered(
         accept=accept,
@@ -214,7 +214,8 @@ def score(
     return log_p_NK, torch.cat(seen).cpu()
 
 
-def _coverage(best_p_N: Tensor, correct_N: Tensor) -> tuple[tuple[float, float, float], ...]:
+def coverage_curve(best_p_N: Tensor, correct_N: Tensor) -> tuple[tuple[float, float, float], ...]:
+    """At up to 50 places of the images, the surest first: probability, share of the images so far, their accuracy."""
     order_N = best_p_N.argsort(descending=True)
     p, accuracy = best_p_N[order_N], correct_N[order_N].double().cumsum(0) / torch.arange(1, len(order_N) + 1)
     N = len(order_N)
