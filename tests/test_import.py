@@ -23,7 +23,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "studies"},
+    {"bench", "cleaning", "start", "studies"},
     {"cli"},
     {"__main__"},
 )

@@ -20,7 +20,7 @@ GROUPS = {
         "convert": "read weights of MXNet or torchvision",
         "models": "list the networks, and the trained ones that come with alexnet",
     },
-    "Data": {"data": "describe, check, download or pack a data set"},
+    "Data": {"data": "describe, check, clean, download or pack a data set"},
     "Learn": {
         "study": "test a claim of the paper",
         "bench": "measure speed on this machine",

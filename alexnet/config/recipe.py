@@ -77,6 +77,9 @@ class Recipe:
     """Trained weights to begin with: those that come with alexnet (small, see `alexnet models`), a run folder, a file
     of weights, or torchvision:IMAGENET1K_V1 (for alexnet_owt); the last layer is reinitialised where the classes
     differ. None: fresh weights, see model.init."""
+    probe: bool = False
+    """Begin a reinitialised last layer as a linear probe of the pretrained features, instead of at random (Kumar
+    2022)."""
     freeze: Freeze = "none"
     """Layers that keep the weights of pretrained: none, the convolutions (features), or all but the last (body)."""
     freeze_epochs: int | None = None
@@ -144,6 +147,10 @@ class Recipe:
 
     def _check_pretrained(self) -> None:
         """What goes with trained first weights, and what does not."""
+        require(
+            not self.probe or self.pretrained is not None,
+            "probe fits the last layer to pretrained features: name trained weights with pretrained",
+        )
         require(
             self.freeze == "none" or self.pretrained is not None,
             f"freeze {self.freeze} keeps the first weights, which would be random: name trained ones with pretrained",

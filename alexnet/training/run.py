@@ -26,6 +26,7 @@ from alexnet.training import checkpoint
 from alexnet.training.build import build, check_options, class_name
 from alexnet.training.finish import finish
 from alexnet.training.observer import Observer
+from alexnet.training.probe import fit_last_layer
 from alexnet.training.trainer import Trainer
 from alexnet.weights import PretrainedWeights
 
@@ -96,6 +97,7 @@ def train(
         pretrained = _read_pretrained(recipe)
         dataset = _load(recipe, data, pretrained, root, watching, stream, world)
         network, card = build(recipe, dataset, pretrained, world, model)
+        _fit_head(recipe, dataset, network, card, pretrained, runtime)
         folder = world.from_main(lambda: new_run(out, recipe, overwrite=overwrite))
         trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
         fingerprint = _fingerprint(dataset, world)
@@ -163,8 +165,10 @@ def _resume(
             "or start a new run"
         )
     network, card = build(recipe, dataset, pretrained, world, model)
-    trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
     state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.checkpoint.is_file() else None)
+    if state is None:
+        _fit_head(recipe, dataset, network, card, pretrained, runtime)
+    trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
     if state is not None:
         trainer.restore(state)
     elif world.is_main:  # killed within the first epoch: start over
@@ -218,6 +222,20 @@ def _run(trainer: Trainer, dataset: Dataset, model: nn.Module, card: ModelCard) 
     rows = trainer.run()
     finish(folder, recipe, dataset, model, card, trainer.runtime, rows)
     return folder.path
+
+
+def _fit_head(
+    recipe: Recipe,
+    dataset: Dataset,
+    model: nn.Module,
+    card: ModelCard,
+    pretrained: PretrainedWeights | None,
+    runtime: Runtime,
+) -> None:
+    if recipe.probe and pretrained is not None and not pretrained.fits_head(dataset.class_names):
+        assert isinstance(model, models.ConvNet)
+        runtime.world.at("the linear probe", distributed.LOADING_S)
+        fit_last_layer(model, dataset.train, card.preprocessing, runtime)
 
 
 def _read_pretrained(recipe: Recipe) -> PretrainedWeights | None:

@@ -16,6 +16,8 @@ from alexnet.errors import UserError
 from alexnet.files import reason_of
 
 _VAL_NAMES = ("val", "valid", "validation")
+SET_ASIDE = "_set_aside"
+"""Folder of files that `alexnet data clean` moved away; no class."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def scan(path: Path) -> Folder:
         UserError: there is no such folder, or it cannot be listed.
     """
     try:
-        top = {below.name for below in path.iterdir() if below.is_dir() and not below.name.startswith(".")}
+        top = {below.name for below in path.iterdir() if below.is_dir() and not _is_hidden(below.name)}
         return _scan_split(path, top) if "train" in top else _scan_flat(path, top)
     except OSError as error:
         raise UserError(f"cannot list the folder {error.filename or path}: {reason_of(error)}") from error
@@ -213,11 +215,15 @@ def _list_classes(path: Path, name: str) -> _Listing:
     for below in (path / name).iterdir():
         if not below.is_dir():
             listing.ignored += 1
-        elif not below.name.startswith("."):
+        elif not _is_hidden(below.name):
             members: list[str] = []
             listing.ignored += _walk(str(below), f"{prefix}{below.name}/", members)
             listing.by_class[below.name] = members
     return listing
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == SET_ASIDE
 
 
 def _walk(folder: str, prefix: str, members: list[str]) -> int:

@@ -1,7 +1,7 @@
 """One self-contained HTML page that says how good a trained network is."""
 
 from alexnet.evaluation.report.mistakes import worst_mistakes
-from alexnet.evaluation.report.page import Mistake, ReportContent, Trial, write_report
+from alexnet.evaluation.report.page import Mistake, ReportContent, Trial, render, write_report
 from alexnet.evaluation.report.pictures import filters_picture
 from alexnet.evaluation.report.plots import calibration_plot, curves, curves_svg
 
@@ -13,6 +13,7 @@ __all__ = [
     "curves",
     "curves_svg",
     "filters_picture",
+    "render",
     "worst_mistakes",
     "write_report",
 ]

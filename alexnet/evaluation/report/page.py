@@ -97,17 +97,22 @@ def write_report(path: str | Path, content: ReportContent) -> None:
         ValueError: the filters or a mistake's pixels have a shape that cannot be shown.
         OSError: the folder is missing or cannot be written.
     """
-    html = _environment().get_template("report.html.jinja").render(_view(content))
+    render(path, Path(__file__).parent / "report.html.jinja", **_view(content))
+
+
+def render(path: str | Path, template: Path, **values: Any) -> None:
+    """Write a page from a template, which may include the style sheet of reports."""
+    html = _environment(template.parent).get_template(template.name).render(values)
     with atomic_write(path) as part:
         part.write_text(html, encoding="utf-8")
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([folder, Path(__file__).parent]),
         autoescape=True,  # names of classes and files come from whoever made the images
         undefined=StrictUndefined,
         trim_blocks=True,
