@@ -69,7 +69,8 @@ def test_what_is_wrong_is_found_moved_and_put_back(folder: Path, network: Path, 
     moves["moves"] = [move for move in moves["moves"] if not move["file"].startswith("blue/00")]
     (out / "moves.json").write_text(json.dumps(moves))
     gone = {move["file"] for move in moves["moves"]}
-    assert {"red/00.png", "red/copy.png", "blue/broken.png"} <= gone
+    assert {"red/00.png", "blue/broken.png"} <= gone
+    assert len({"red/05.png", "red/copy.png"} & gone) == 1
     assert cleaning.apply(out / "moves.json", folder) == len(gone)
     assert cleaning.apply(out / "moves.json", folder) == 0
     assert files_of(folder) - {"_set_aside/moved.json"} == (before - gone) | {f"_set_aside/{name}" for name in gone}
@@ -77,7 +78,7 @@ def test_what_is_wrong_is_found_moved_and_put_back(folder: Path, network: Path, 
     assert cleaning.undo(folder) == len(gone)
     assert files_of(folder) == before
     assert not (folder / "_set_aside").exists()
-    with pytest.raises(UserError, match="nothing .* was set aside"):
+    with pytest.raises(UserError, match=r"nothing .* was set aside"):
         cleaning.undo(folder)
 
 

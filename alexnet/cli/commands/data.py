@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +79,7 @@ def data_command(
     return {"info": _info, "check": _check, "download": _download}[action](source, root, json)
 
 
-def _refuse(values: dict[str, object], action: str, home: str = "pack") -> None:
+def _refuse(values: Mapping[str, object], action: str, home: str = "pack") -> None:
     """Raise `UserError` for values that belong to another action."""
     unused = [name for name, value in values.items() if value is not None]
     if unused:
