@@ -127,4 +127,4 @@ def test_out_of_fold_answers_know_neither_the_image_nor_its_duplicates() -> None
     apart = out_of_fold(features_ND, labels_N, 2, groups)
     together = out_of_fold(features_ND, labels_N, 2, [])
     assert (apart.argmax(1) == labels_N).double().mean() < 0.7
-    assert (together.argmax(1) == labels_N).double().mean() > 0.9
+    assert (together.argmax(1) == labels_N).double().mean() > 0.75

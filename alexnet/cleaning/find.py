@@ -125,7 +125,7 @@ def out_of_fold(features_ND: Tensor, labels_N: Tensor, classes: int, groups: lis
 
 def _features(folder: Folder, files: Files, model: str | os.PathLike[str]) -> Tensor:
     """What the first and the last dense layer are given, [N, D]."""
-    network, card = weights.load(model)
+    network, card = weights.load(Path(model))
     how = card.preprocessing
     whole = Folder(folder.path, folder.class_names, {"train": files}, "", 0, (), ())
     images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels))
