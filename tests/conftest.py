@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def cifar10_jpeg(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CIFAR-10 as JPEG files: train/CLASS/* and test/CLASS/*, 60,000 in all."""
-    folder = tmp_path_factory.mktemp("cifar10-jpeg")
-    with tarfile.open(test_data / "cifar10-jpeg.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    # Beside the folders of this run's workers, all of which use one copy.
+    folder = (
+        tmp_path_factory.getbasetemp().parent / f"cifar10-jpeg-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'one')}"
+    )
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            with tarfile.open(test_data / "cifar10-jpeg.tar.xz") as archive:
+                archive.extractall(f"{folder}.part", filter="data")
+            Path(f"{folder}.part").rename(folder)
     return next(path.parent for path in (folder / "train", *folder.glob("*/train")) if path.is_dir())

@@ -6,6 +6,7 @@ own algorithm at a quarter of its time. Both leave other threads free to run.
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +27,30 @@ VERSION = 2
 """Raised when the same file gives other pixels than before; decoded caches of other versions are not read."""
 
 EXTENSIONS = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+    (
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".jpeg",
+        ".jpg",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ),
 )
 """Endings, in lower case, of the files taken for images."""
 
 # Beyond this many times longer than wide, an image is cut before it is resized: its long side would fill memory.
 _LONGEST_ASPECT = 16
 
+
+# Of the box "ftyp" with which such files begin (ISO/IEC 23008-12, 10).
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 
 Pixels = NDArray[np.uint8]
 
@@ -207,6 +225,8 @@ def _open(data: bytes, image_px: int | None) -> Image.Image:
     from PIL import Image, JpegImagePlugin
 
     if data[:3] != b"\xff\xd8\xff":
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+            _register_heic()
         return Image.open(io.BytesIO(data))
     # Opened by its plugin, a huge JPEG is judged by its size after reduction, not before.
     image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
@@ -215,6 +235,16 @@ def _open(data: bytes, image_px: int | None) -> Image.Image:
     if image.width * image.height > jpeg.LARGEST_PIXELS:
         raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
     return image
+
+
+@functools.cache
+def _register_heic() -> None:
+    """Let Pillow read HEIC, in which telephones keep photographs."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ValueError("reading HEIC takes another package: pip install 'alexnet[photos]'") from None
+    pillow_heif.register_heif_opener()
 
 
 def _upright(image: Image.Image) -> Image.Image:

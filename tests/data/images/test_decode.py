@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -292,3 +293,23 @@ def test_read_bytes_reads_all(tmp_path_factory: pytest.TempPathFactory, size: in
     data = np.random.default_rng(size).bytes(size)
     path.write_bytes(data)
     assert read_bytes(path) == data
+
+
+@pytest.mark.parametrize("suffix", ["HEIC", "AVIF", "WEBP", "TIFF", "GIF", "BMP"])
+def test_what_telephones_and_pages_keep_photographs_in(suffix: str, tmp_path: Path) -> None:
+    if suffix == "HEIC":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    file = tmp_path / f"photo.{suffix}"
+    photo(40, 30).save(file, format={"HEIC": "HEIF"}.get(suffix, suffix), quality=95)
+    assert file.suffix.lower() in decode.EXTENSIONS
+    shown = np.asarray(decode_image(file), dtype=int)
+    assert shown.shape == (30, 40, 3)
+    assert np.abs(shown - np.asarray(photo(40, 30))).mean() < 20
+
+
+def test_the_extra_for_heic_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    decode._register_heic.cache_clear()
+    with pytest.raises(BadImageError, match=r"pip install 'alexnet\[photos\]'"):
+        decode_image(b"\0\0\0\x18ftypheic" + bytes(40))
+    decode._register_heic.cache_clear()
