@@ -14,7 +14,7 @@ test: $(VENV)/installed
 
 # All of them.
 test-all: test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -37,10 +37,9 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def cifar10_jpeg(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CIFAR-10 as JPEG files: train/CLASS/* and test/CLASS/*, 60,000 in all."""
-    # Beside the folders of this run's workers, all of which use one copy.
-    folder = (
-        tmp_path_factory.getbasetemp().parent / f"cifar10-jpeg-{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'one')}"
-    )
+    base = tmp_path_factory.getbasetemp()
+    # Workers of pytest-xdist have folders beside each other, and use one copy.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cifar10-jpeg"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             with tarfile.open(test_data / "cifar10-jpeg.tar.xz") as archive:
