@@ -2,10 +2,10 @@
 
     python benchmarks/start.py TINY_IMAGENET_20 [--per-class 20 100 500] [--seeds 0 1 2] [--minutes 1.4]
 
-TINY_IMAGENET_20 holds train/CLASS/* and val/CLASS/*: 20 classes of Tiny ImageNet that no pretraining saw, 500 training
-and 50 test images each. Of each class the first images in an order drawn with the seed are linked into a folder of
-their own, and everything is run on that folder, as a newcomer would. Results: benchmarks/results/start.json, written
-after each run.
+TINY_IMAGENET_20 holds train/CLASS/* and val/CLASS/*: 20 classes of Tiny ImageNet that no pretraining saw, with 500
+training and 50 test images each. Of each class the first images in an order drawn with the seed are linked into a
+folder, and everything is run on that folder, as a newcomer would. Results: benchmarks/results/start.json, written after
+each run.
 """
 
 from __future__ import annotations

@@ -74,9 +74,27 @@ class Job:
         return f"{self.part}-{re.sub('[^a-z0-9]+', '_', self.arm)}{count}-{self.recipe.seed}"
 
 
+def _photos() -> Recipe:
+    """TinyAlexNet on some hundred photographs from scratch: the recipe `photos` of version 0.2.0."""
+    base = recipes.tiny_cifar10()
+    return replace(
+        base,
+        name="photos",
+        data="photos",
+        image_px=64,
+        epochs=60,
+        batch_size=32,
+        val_fraction=0.1,
+        model=replace(base.model, dropout=0.3),
+        augment=AugmentConfig(crop_padding_px=8, flip="random"),
+        optimizer=replace(base.optimizer, lr=0.02),
+        grad_clip_norm=1.0,
+    )
+
+
 def variation_jobs(seed: int) -> Iterable[Job]:
     """The same network and epochs with more and more variation."""
-    base = replace(recipes.photos(), batch_size=64, epochs=24, optimizer=replace(recipes.photos().optimizer, lr=0.05))
+    base = replace(_photos(), batch_size=64, epochs=24, optimizer=replace(_photos().optimizer, lr=0.05))
     for arm, augment in _VARIATIONS.items():
         yield Job("variation", arm, None, replace(base, seed=seed, augment=augment))
 
@@ -102,7 +120,7 @@ def finetune_jobs(seed: int) -> Iterable[Job]:
     first = Job("cifar10", "tiny_alexnet", None, replace(recipes.tiny_cifar10(), epochs=30, seed=seed))
     yield first
     augment = AugmentConfig(crop_padding_px=4, flip="random")
-    scratch, tuned = recipes.photos(), replace(recipes.finetune(), model=ModelConfig(name="tiny_alexnet"))
+    scratch, tuned = _photos(), replace(recipes.finetune(), model=ModelConfig(name="tiny_alexnet"))
     for per_class, epochs in PER_CLASS.items():
         shared: dict[str, Any] = {"seed": seed, "epochs": epochs, "augment": augment, "image_px": 32}
         yield Job("finetune", "from scratch", per_class, replace(scratch, **shared))
