@@ -4,8 +4,8 @@
 
 TINY_IMAGENET_20 holds train/CLASS/* and val/CLASS/*: 20 classes of Tiny ImageNet that no pretraining saw, with 500
 training and 50 test images each. Of each class the first images in an order drawn with the seed are linked into a
-folder, and everything is run on that folder, as a newcomer would. Results: benchmarks/results/start.json, written after
-each run.
+folder, and everything is run on that folder, as a newcomer would. Results: benchmarks/results/start.json, written
+after each run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from alexnet.files import write_json
 
 OUT = Path(__file__).parent / "results" / "start.json"
-SCRATCH = [
+SCRATCH = "--pretrained None --no-probe --epochs 40 --optimizer.lr 0.1 --optimizer.other-lr 0.05".split()
     "--pretrained",
     "None",
     "--no-probe",
