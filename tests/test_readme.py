@@ -16,8 +16,6 @@ from PIL import Image
 from alexnet import cli
 from alexnet.weights import pretrained
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -67,6 +65,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(desk)
     monkeypatch.setenv("ALEXNET_DATA", str(desk / "cifar"))
+    monkeypatch.setattr("webbrowser.open", lambda *_: True)
     return desk
 
 
@@ -83,6 +82,7 @@ def published_weights(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_command(command: str, at_desk: Path, request: pytest.FixtureRequest) -> None:
     words = shlex.split(command, comments=True)[1:]
@@ -97,6 +97,7 @@ def test_command(command: str, at_desk: Path, request: pytest.FixtureRequest) ->
     assert left.value.code == 0
 
 
+@pytest.mark.slow
 def test_python(at_desk: Path) -> None:
     (block,) = blocks("python")
     names: dict[str, object] = {}
