@@ -25,7 +25,7 @@ from typing import Any
 from alexnet.files import write_json
 
 OUT = Path(__file__).parent / "results" / "start.json"
-SCRATCH = "--pretrained None --no-probe --epochs 40 --optimizer.lr 0.1 --optimizer.other-lr 0.05".split()
+SCRATCH = ["--pretrained", "None", "--no-probe", "--epochs", "40", "--optimizer.lr", "0.1"]
 
 
 def ways(minutes: float) -> dict[str, list[str]]:

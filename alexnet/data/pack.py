@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from alexnet.data.images import decode
+from alexnet.data.load import DataLike, load
 from alexnet.data.sources import shards
 from alexnet.data.sources.layout import Folder, scan
 from alexnet.data.sources.registry import SOURCES, folder_of
@@ -29,6 +31,7 @@ from alexnet.data.sources.shard_writer import PackOptions, Record, Shard, read_r
 from alexnet.data.sources.source import BadFile, OnProgress
 from alexnet.data.sources.survey import describe_bad
 from alexnet.data.sources.tar_index import ENTRY, FORMAT, Index
+from alexnet.data.to_files import write_files
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
@@ -51,7 +54,7 @@ class PackReport:
 
 
 def pack(
-    source: str | os.PathLike[str],
+    source: DataLike,
     out: str | os.PathLike[str],
     *,
     root: str | os.PathLike[str] | None = None,
@@ -60,13 +63,14 @@ def pack(
     processes: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> PackReport:
-    """Write the images of a folder as shards, their index and a manifest.
+    """Write the images of a folder, or of data in memory, as shards, their index and a manifest.
 
     A run that was stopped, or killed, goes on where it was: finished shards are kept. The order of a split's images
     in the shards is shuffled, once and for all.
 
     Args:
-        source: folder of images, laid out as `load` takes it.
+        source: folder of images, laid out as `load` takes it; or data in memory, see `DataLike`, which is written to
+            PNG files first, in a temporary folder. Images of several sizes are cut to squares of `options.short_px`.
         out: folder to write; new, or one that the same call began.
         root: what a relative `source` starts from.
         options: how images are stored.
@@ -79,12 +83,25 @@ def pack(
     Raises:
         UserError: `source` cannot be used, has broken files, or `out` holds other shards.
     """
-    if not isinstance(source, str | os.PathLike):
-        raise UserError("pack writes a folder's images as shards, and these are in memory: save them as files first")
     options = options or PackOptions()
-    folder, target = scan(_folder(source, root)), Path(out)
     if processes is not None and processes < 1:
         raise UserError(f"processes must be 1 or more, not {processes}")
+    if isinstance(source, str | os.PathLike):
+        return _pack(scan(_folder(source, root)), Path(out), options, on_bad, processes, on_progress)
+    dataset = load(source, root=root, default_px=options.short_px, val_fraction=0.0, stream="never")
+    with tempfile.TemporaryDirectory() as place:
+        folder = write_files(dataset, Path(place))
+        return _pack(folder, Path(out), options, on_bad, processes, on_progress)
+
+
+def _pack(
+    folder: Folder,
+    target: Path,
+    options: PackOptions,
+    on_bad: OnBad,
+    processes: int | None,
+    on_progress: OnProgress | None,
+) -> PackReport:
     if folder.problems:
         raise UserError(f"{folder.problems[0].path}: {folder.problems[0].reason}")
     todo = _plan(folder, target, options)

@@ -289,3 +289,21 @@ def _children(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             children.append(int(stat.parent.name))
     return children
+
+
+def test_data_in_memory_are_packed_as_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (50, 12, 12, 3), dtype=np.uint8), np.arange(50) % 2
+    source = data.from_arrays(pixels, labels, ["a/b", "貓"], name="mine")
+    options = PackOptions(short_px=12, quality=95, shard_images=20)
+    report = pack(source, tmp_path / "out", options=options, processes=1)
+    assert report.images == {"train": 40, "test": 10}
+    packed, own = data.load(tmp_path / "out", val_fraction=0), data.load(source, val_fraction=0)
+    assert packed.class_names == ("a/b", "貓")
+    for split in ("train", "test"):
+        assert sorted(packed.split(split).labels_N.tolist()) == sorted(own.split(split).labels_N.tolist())
+    levels = [set_.train.pixels_NHWC.double().mean((1, 2, 3)).sort().values for set_ in (packed, own)]
+    torch.testing.assert_close(*levels, rtol=0, atol=2.0)  # JPEG
+    assert pack(source, tmp_path / "out", options=options, processes=1) == report
+    with pytest.raises(UserError, match="holds shards of other images"):
+        pack(data.from_arrays(255 - pixels, labels, ["a/b", "貓"]), tmp_path / "out", options=options, processes=1)
