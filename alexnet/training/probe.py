@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -23,7 +25,9 @@ _FEWEST_A_CLASS = 4  # images, to choose the penalty on a part of them
 _USUAL_PENALTY = 0.1
 
 
-def fit_last_layer(model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime) -> None:
+def fit_last_layer(
+    model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime, *, mirrored: bool
+) -> None:
     """Set the last layer of `model` to a linear probe of what it is given for `images`.
 
     Fine-tuning that begins so keeps more of the pretrained features than with a random last layer (Kumar 2022). The
@@ -31,23 +35,42 @@ def fit_last_layer(model: ConvNet, images: AnyImages, preprocessing: Preprocessi
 
     Args:
         model: its other layers are pretrained; it is put in eval mode.
-        images: the training images, from one view each.
+        images: the training images.
         preprocessing: how pixels become the network's input.
         runtime: device and compute dtype; of several ranks rank 0 computes for all.
+        mirrored: whether the mirror images are of the same classes, and are taken too.
     """
     last = list(model.classifier)[-1]
     assert isinstance(last, torch.nn.Linear)
     world = runtime.world
 
     def solved() -> tuple[Tensor, Tensor]:
-        _, features_ND = score(model.to(runtime.device), images, preprocessing, replace(runtime, world=World()))
-        assert features_ND is not None
-        return fit(features_ND, images.labels_N, last.out_features)
+        features, alone = [], replace(runtime, world=World())
+        for mirror in (False, True)[: 1 + mirrored]:
+            with _mirroring(model.to(runtime.device), mirror):
+                _, features_ND = score(model, images, preprocessing, alone)
+            assert features_ND is not None
+            features.append(features_ND)
+        return fit(torch.cat(features), images.labels_N.repeat(len(features)), last.out_features)
 
     weight_KD, bias_K = world.from_main(solved)
     with torch.no_grad():
         last.weight.copy_(weight_KD)
         last.bias.copy_(bias_K)
+
+
+@contextmanager
+def _mirroring(model: ConvNet, mirror: bool) -> Iterator[None]:
+    """Within the block, `model` is given the mirror images of its inputs."""
+
+    def flip(_: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        return (inputs[0].flip(3),) if mirror else None
+
+    hook = model.register_forward_pre_hook(flip)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def fit(features_ND: Tensor, labels_N: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -235,7 +235,8 @@ def _fit_head(
     if recipe.probe and pretrained is not None and not pretrained.fits_head(dataset.class_names):
         assert isinstance(model, models.ConvNet)
         runtime.world.at("the linear probe", distributed.LOADING_S)
-        fit_last_layer(model, dataset.train, card.preprocessing, runtime)
+        mirrored = recipe.augment.flip != "none"
+        fit_last_layer(model, dataset.train, card.preprocessing, runtime, mirrored=mirrored)
 
 
 def _read_pretrained(recipe: Recipe) -> PretrainedWeights | None:
