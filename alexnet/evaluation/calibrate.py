@@ -123,7 +123,12 @@ def fit(
 
 
 def threshold(calibration: Calibration, accept: float) -> float:
-    """The least probability of an answer, so that `accept` of the answers given are right; above 1 where none are."""
+    """The least probability of an answer, so that `accept` of the answers given are right.
+
+    0 where so many are right that all can be answered; above 1 where no threshold keeps so many right.
+    """
+    if calibration.coverage and calibration.coverage[-1][2] >= accept:
+        return 0.0
     enough = [p for p, _, accuracy in calibration.coverage if accuracy >= accept]
     return min(enough, default=1.01)
 

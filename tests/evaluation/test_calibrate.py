@@ -106,7 +106,7 @@ def test_without_a_calibration_the_likeliest_class_is_the_answer() -> None:
 
 def test_what_becomes_of_labelled_images() -> None:
     log_p_NK = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55]]).log()
-    found = Calibration(temperature=1.0, n=4, coverage=((0.9, 0.25, 1.0), (0.6, 0.5, 0.95)))
+    found = Calibration(temperature=1.0, n=4, coverage=((0.9, 0.25, 1.0), (0.6, 0.5, 0.95), (0.5, 1.0, 0.7)))
     seen = calibrate.measure_answers(log_p_NK, None, torch.tensor([0, 1, 1, 1]), found, accept=0.95)
     assert (seen.least_p, seen.share, seen.none_share) == (0.6, 0.75, None)
     assert seen.accuracy == pytest.approx(2 / 3)
