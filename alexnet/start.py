@@ -187,7 +187,7 @@ def _speed(recipe: Recipe, classes: int, batch_size: int) -> float:
             with runtime.autocast():
                 loss = model(x_NCHW).float().sum()
             loss.backward()
-            float(loss)
+            loss.item()
     return 2 * batch_size / max(time.monotonic() - began, 1e-6)
 
 

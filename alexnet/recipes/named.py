@@ -139,14 +139,14 @@ def photos() -> Recipe:
         pretrained="small",
         probe=True,
         model=ModelConfig(name="small_alexnet", dropout=0.3),
-        augment=AugmentConfig(crop_scale=0.35, flip="random"),
+        augment=AugmentConfig(crop_scale=0.5, flip="random"),
         optimizer=OptimizerConfig(
-            name="muon", lr=0.02, other_lr=0.01, momentum=0.6, weight_decay=0.0, normalize=True
+            name="muon", lr=0.004, other_lr=0.001, momentum=0.6, weight_decay=0.0, normalize=True
         ),
         schedule=ScheduleConfig(name="one_cycle", warmup_epochs=0.0),
         label_smoothing=0.1,
         ema_decay=0.99,
-        epochs=30,
+        epochs=10,
         batch_size=64,
         val_fraction=0.1,
     )
