@@ -73,7 +73,7 @@ def _split(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if is_model:
         return words[0], words[1:]
     default = shipped.get(shipped.DEFAULT)
-    show.complaint(f"no model named: using {default.name}, which knows {default.classes} classes ({default.data})")
+    show.complaint(f"no model named: using {default.name} ({default.data})")
     return default.name, words
 
 
