@@ -167,7 +167,8 @@ def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small
         epochs=max(_FEWEST_EPOCHS, min(epochs, base.epochs)),
         batch_size=batch_size,
         balance="sampling" if balanced else "none",
-        val_fraction=base.val_fraction if "val" in found.folder.splits else 0.0,
+        # Of splits that were given a tenth is held out here, where the classes are large enough.
+        val_fraction=base.val_fraction if "val" in found.folder.splits or min(counts.values()) >= 10 else 0.0,
     )
     return Plan(recipe, recipe.epochs * n / images_per_s, balanced)
 
