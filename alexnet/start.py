@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -19,9 +20,9 @@ from alexnet.data import duplicates
 from alexnet.data.dataset import SplitName
 from alexnet.data.sources.folder import source_of
 from alexnet.data.sources.layout import Files, Folder, scan
-from alexnet.data.sources.source import BadFile, OnProgress
+from alexnet.data.sources.source import BadFile, OnProgress, Source
 from alexnet.data.sources.survey import find_bad
-from alexnet.errors import UserError
+from alexnet.errors import Interrupted, TrainingFailedError, UserError
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import preserved
 from alexnet.runtime import start as start_runtime
@@ -31,7 +32,7 @@ DEFAULT_MINUTES = 5.0
 
 _VAL_SHARE = 0.125  # of the images that are not for testing: a tenth of all
 _UNEVEN = 1.5  # times as many images in the largest class as in the smallest
-_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 40
+_FEWEST_EPOCHS = 5
 _SHARE_FOR_STEPS = 0.85  # of the time; the rest goes to reading, evaluation and the report
 
 
@@ -211,6 +212,19 @@ def begun(out: Path) -> str | None:
     return "finished" if folder.result.is_file() else "interrupted"
 
 
+def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None) -> None:
+    """Continue what `part` holds of a run on the same photographs; otherwise begin."""
+    if RunFolder(part).checkpoint.is_file():
+        try:
+            training.resume(part, data=source, observer=observer)
+            return
+        except TrainingFailedError:
+            raise
+        except UserError:  # other photographs than then
+            pass
+    training.train(recipe, source, out=part, overwrite=True, observer=observer)
+
+
 def is_known(found: Look, out: Path) -> bool:
     """Whether the finished run `out` was trained on just these files, as far as names and sizes tell."""
     return bool(_listing(found) == RunFolder(out).read_values()["data"]["origin"].get("listing"))
@@ -236,19 +250,24 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         UserError: the photographs cannot be used, or the training fails.
         Interrupted: Ctrl-C or SIGTERM; the same call continues.
     """
-    source, part = source_of(found.folder), out.with_name(f"{out.name}.part")
-    origin = {**source.origin, "listing": _listing(found), "left_out": len(found.bad), "changed_sides": found.moved}
+    source, part = source_of(found.folder), out.resolve().with_name(f"{out.resolve().name}.part")
+    command = shlex.join(["alexnet", "start", str(found.folder.path)])
+    origin = {
+        **source.origin,
+        "command": command,
+        "listing": _listing(found),
+        "left_out": len(found.bad),
+        "changed_sides": found.moved,
+    }
     source = replace(source, name=str(found.folder.path), origin=origin)
     state = begun(part)
     if state is not None and RunFolder(part).read_recipe()[0].data != chosen.recipe.data:
         state = None
-    if state == "interrupted" and RunFolder(part).checkpoint.is_file():
-        try:
-            training.resume(part, data=source, observer=observer)
-        except UserError:  # other photographs than then: begin again
-            training.train(chosen.recipe, source, out=part, overwrite=True, observer=observer)
-    elif state != "finished":
-        training.train(chosen.recipe, source, out=part, overwrite=True, observer=observer)
+    try:
+        if state != "finished":
+            _train(chosen.recipe, source, part, observer)
+    except Interrupted as stop:
+        raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
     if out.exists() and any(out.iterdir()):
         previous = out.with_name(f"{out.name}.previous")
         shutil.rmtree(previous, ignore_errors=True)

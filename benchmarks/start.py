@@ -65,9 +65,16 @@ def measure(command: list[str], source: Path, per_class: int, seed: int) -> dict
         )
         seconds = time.monotonic() - began
         result = json.loads((run / "result.json").read_text())
-        environment = json.loads((run / "recipe.json").read_text())["environment"]
+        values = json.loads((run / "recipe.json").read_text())
     kept = {key: value for key, value in result.items() if key.startswith("test_") or key in ("train_s", "epochs")}
-    return {"seed": seed, "seconds": round(seconds, 1), **kept, "environment": environment}
+    recipe = {**values["recipe"], "data": source.name}
+    return {
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        **kept,
+        "recipe": recipe,
+        "environment": values["environment"],
+    }
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from alexnet.data.sources.folder import source_of
 from alexnet.data.sources.layout import Files, Folder, scan
 from alexnet.data.sources.source import BadFile, ImageSpec, OnProgress
 from alexnet.data.sources.survey import find_bad
+from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.models import ConvNet
 from alexnet.training.probe import solve
 
 _FOLDS = 5
 _PENALTY = 0.1
+_TEN_TIMES = math.log(10)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Findings:
 
     def likely_wrong(self) -> list[Suspect]:
         """Those that another class fits at least ten times better."""
-        return [suspect for suspect in self.suspects if suspect.margin < -2.3]
+        return [suspect for suspect in self.suspects if suspect.margin < -_TEN_TIMES]
 
 
 def find(
@@ -67,7 +70,7 @@ def find(
         on_progress: called with the number of files read and their total.
 
     Raises:
-        UserError: there is no such folder, or it has fewer than two classes.
+        UserError: there is no such folder, or `model` is not a network of ours.
     """
     folder = scan(Path(path).expanduser().resolve())
     files = [file for split in folder.splits.values() for file in split.paths]
@@ -114,11 +117,11 @@ def out_of_fold(features_ND: Tensor, labels_N: Tensor, classes: int, groups: lis
     for group in groups:
         fold_N[list(group)] = fold_N[group[0]].clone()
     mean_D, std_D = features_ND.mean(0), features_ND.std(0).clamp(min=1e-3)
-    scaled_ND = (features_ND - mean_D) / std_D / features_ND.shape[1] ** 0.5
+    scaled_ND = (features_ND - mean_D) / std_D
     log_p_NK = torch.empty(len(labels_N), classes)
     for fold in range(_FOLDS):
         is_out = fold_N == fold
-        weight_KD, bias_K = solve(scaled_ND[~is_out], labels_N[~is_out], classes, _PENALTY / features_ND.shape[1])
+        weight_KD, bias_K = solve(scaled_ND[~is_out], labels_N[~is_out], classes, _PENALTY)
         log_p_NK[is_out] = (scaled_ND[is_out] @ weight_KD.T + bias_K).log_softmax(1)
     return log_p_NK
 
@@ -130,7 +133,10 @@ def _features(folder: Folder, files: Files, model: str | os.PathLike[str]) -> Te
     whole = Folder(folder.path, folder.class_names, {"train": files}, "", 0, (), ())
     images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels))
     assert isinstance(images, Images)
-    assert isinstance(network, ConvNet)
+    if not isinstance(network, ConvNet):
+        raise UserError(
+            f"{model} is a {card.model}: labels are judged by the features of a network with dense layers"
+        )
     dense = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
     seen: dict[int, list[Tensor]] = {0: [], len(dense) - 1: []}
     hooks = [

@@ -137,6 +137,8 @@ def _facts(
 
 def repeat_command(values: dict[str, Any], folder: RunFolder) -> str:
     """The command that repeats a run, from its recipe.json; of data or a network in memory, the call in Python."""
+    if "command" in values["data"]["origin"]:
+        return str(values["data"]["origin"]["command"])
     given = ["data=..."] if values["data"].get("in_memory") else []
     given += ["model=..."] if "module" in values else []
     if given:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -191,3 +193,35 @@ def test_lists(alexnet) -> None:
     assert models["alexnet_2012"]["parameters"] == 60_965_224
     assert "tiny_cifar10_best" in alexnet("recipes").stdout
     assert "60,965,224" in alexnet("models").stdout
+
+
+def test_start_twice(alexnet, pets: Path, tmp_path: Path) -> None:
+    begin = ("start", pets, "--no-open", "--out", tmp_path / "run")
+    done = alexnet(*begin, "--minutes", 0.05)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "found 16 images of 2 classes: from 8 (cat) to 8 (dog)"
+    assert lines[1].startswith("split: ")
+    assert any(line.startswith("plan: fine-tune small for 5 epochs on ") for line in lines)
+    assert f"  alexnet predict {tmp_path / 'run'} PHOTO ..." in done.stdout
+    report = (tmp_path / "run/report.html").read_text().replace("<span>", "").replace("</span>", "")
+    assert f"alexnet start {shlex.quote(str(pets))}" in html.unescape(report)
+    again = alexnet(*begin)
+    assert again.returncode == 0, again.stderr
+    assert f"nothing is new since {tmp_path / 'run'} was trained" in again.stdout
+    longer = alexnet(*begin, "--minutes", 0.05)
+    assert f"plan: fine-tune {tmp_path / 'run'} for 5 epochs" in longer.stdout
+    assert (tmp_path / "run.previous/result.json").is_file()
+
+
+def test_clean_moves_nothing_by_itself(alexnet, pets: Path, tmp_path: Path) -> None:
+    before = sorted(pets.rglob("*"))
+    done = alexnet("data", "clean", pets, tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 16
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clean.html", "moves.json"}
+    assert sorted(pets.rglob("*")) == before
+    wrong = alexnet("data", "clean", pets, "--undo")
+    assert (wrong.returncode, wrong.stderr.count("nothing of")) == (2, 1)
+    unused = alexnet("data", "info", pets, "--undo")
+    assert (unused.returncode, unused.stderr.count("data info does not use --undo")) == (2, 1)

@@ -23,7 +23,7 @@ _NAMED = 5
 def start(
     folder: Positional[Path],
     *,
-    minutes: float = 5.0,
+    minutes: float | None = None,
     out: OptionalPath = None,
     open: bool = True,
     device: str = "auto",
@@ -36,7 +36,8 @@ def start(
 
     Args:
         folder: FOLDER/CLASS/*.jpg, or FOLDER/train/CLASS/* and FOLDER/test/CLASS/*.
-        minutes: Time that training may take, about.
+        minutes: Time that training may take, about; default: 5, and where nothing is new since FOLDER was trained on,
+            none.
         out: Run folder to write; default: runs/<the folder's name>.
         open: Open the report in the browser at the end.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -50,7 +51,7 @@ def start(
     with counting("looking at the photographs") as on_progress:
         found = starting.look(folder, on_progress)
     _describe(found)
-    if state == "finished" and starting.is_known(found, where):
+    if minutes is None and state == "finished" and starting.is_known(found, where):
         show.line(f"nothing is new since {where} was trained: its report is {where / 'report.html'}")
         show.result(RunFolder(where))
         return OK
@@ -58,7 +59,7 @@ def start(
     if state == "finished":
         pretrained = str(where)
         show.line(f"goes on from {where}, which will be kept as {where}.previous")
-    chosen = starting.plan(found, minutes, pretrained, device)
+    chosen = starting.plan(found, starting.DEFAULT_MINUTES if minutes is None else minutes, pretrained, device)
     n = len(found.folder.splits["train"].paths)
     show.line(
         f"plan: fine-tune {pretrained} for {counted(chosen.recipe.epochs, 'epoch')} on {counted(n, 'image')}, about "
