@@ -212,9 +212,9 @@ def begun(out: Path) -> str | None:
     return "finished" if folder.result.is_file() else "interrupted"
 
 
-def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None) -> None:
-    """Continue what `part` holds of a run on the same photographs; otherwise begin."""
-    if RunFolder(part).checkpoint.is_file():
+def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None, *, goes_on: bool) -> None:
+    """Continue what `part` holds of a run on the same photographs where it `goes_on`; otherwise begin."""
+    if goes_on and RunFolder(part).checkpoint.is_file():
         try:
             training.resume(part, data=source, observer=observer)
             return
@@ -265,7 +265,7 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         state = None
     try:
         if state != "finished":
-            _train(chosen.recipe, source, part, observer)
+            _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
     except Interrupted as stop:
         raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
     if out.exists() and any(out.iterdir()):

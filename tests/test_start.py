@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 import alexnet
 from alexnet import start
-from alexnet.errors import UserError
+from alexnet.errors import Interrupted, UserError
 from alexnet.run_folder import RunFolder
 
 
@@ -141,3 +143,33 @@ def test_a_folder_that_is_no_run_is_not_written_to(tmp_path: Path) -> None:
         start.begun(tmp_path)
     with pytest.raises(UserError, match="minutes must be positive"):
         start.plan(None, 0)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_start_goes_on_and_says_how(folder: Path, tmp_path: Path) -> None:
+    class StopAfterOne(alexnet.Observer):
+        def on_epoch(self, row: dict[str, object]) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    found, out = start.look(folder), tmp_path / "run"
+    chosen = start.plan(found, 1)
+    chosen = replace(chosen, recipe=replace(chosen.recipe, epochs=2, threads=1))
+    with pytest.raises(Interrupted, match="run the same command again to go on"):
+        start.train(found, chosen, out, StopAfterOne())
+    assert start.begun(out) is None
+    assert start.begun(tmp_path / "run.part") == "interrupted"
+    start.train(found, chosen, out)
+    rows = RunFolder(out).read_metrics()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    whole = start.train(found, chosen, tmp_path / "whole")
+    assert [row["train_loss"] for row in RunFolder(whole).read_metrics()] == [row["train_loss"] for row in rows]
+
+
+def test_a_finished_part_of_another_folder_is_not_taken(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for name, hue in (("green", 1), ("blue", 2)):
+        (other / name).mkdir(parents=True)
+        for i in range(6):
+            photo(700 + 10 * hue + i, hue).save(other / name / f"{i}.jpg")
+    quick(start.look(other), tmp_path / "run").rename(tmp_path / "run.part")  # as a kill leaves it
+    run = quick(start.look(folder), tmp_path / "run")
+    assert alexnet.load(run).class_names == ("blue", "red")
