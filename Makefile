@@ -14,7 +14,7 @@ test: $(VENV)/installed
 
 # All of them.
 test-all: test
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
