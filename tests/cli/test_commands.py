@@ -200,7 +200,7 @@ def test_start_twice(alexnet, pets: Path, tmp_path: Path) -> None:
     done = alexnet(*begin, "--minutes", 0.05)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "found 16 images of 2 classes: from 8 (cat) to 8 (dog)"
+    assert lines[0] == "found 16 images of 2 classes: 8 of each"
     assert lines[1].startswith("split: ")
     assert any(line.startswith("plan: fine-tune small for 5 epochs on ") for line in lines)
     assert f"  alexnet predict {tmp_path / 'run'} PHOTO ..." in done.stdout

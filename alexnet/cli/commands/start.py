@@ -79,10 +79,10 @@ def start(
 def _describe(found: Look) -> None:
     counts = found.counts()
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    show.line(
-        f"found {counted(sum(counts.values()), 'image')} of {counted(len(counts), 'class')}: "
-        f"from {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most})"
-    )
+    each = f"from {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most})"
+    if counts[fewest] == counts[most]:
+        each = f"{counts[most]:,} of each"
+    show.line(f"found {counted(sum(counts.values()), 'image')} of {counted(len(counts), 'class')}: {each}")
     sizes = ", ".join(f"{len(files.paths):,} {name}" for name, files in found.folder.splits.items())
     show.line(f"split: {sizes}")
     _list("left out, as they cannot be read", [f"{each.path}: {each.reason}" for each in found.bad])
