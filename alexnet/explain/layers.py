@@ -321,7 +321,7 @@ def _measured_axes(
     reached: dict[tuple[str, int], list[Tensor]] = {key: [] for key in reads}
     # Fast convolutions by way of transforms (Winograd, in oneDNN and NNPACK) would spread one pixel over a whole tile.
     with reading(model, reads) as seen, _exact_convolutions():
-        for some in torch.arange(image_px).split(16):
+        for some in torch.split(torch.arange(image_px), 16):
             x_NCHW = torch.zeros(len(some), in_channels, image_px, image_px)
             for i, line in enumerate(some.tolist()):
                 x_NCHW.select(2 + which, line)[i] = torch.nan
@@ -357,7 +357,9 @@ def _axis(reached_LP: Tensor) -> Axis | None:
     inner_first = [(p, int(first_P[p])) for p in range(P) if first_P[p] > 0]
     inner_last = [(p, int(last_P[p])) for p in range(P) if last_P[p] < L - 1]
     steps = {
-        (b[1] - a[1]) / (b[0] - a[0]) for line in (inner_first, inner_last) for a, b in zip(line, line[1:], strict=False)
+        (b[1] - a[1]) / (b[0] - a[0])
+        for line in (inner_first, inner_last)
+        for a, b in zip(line, line[1:], strict=False)
     }
     if not inner_first or not inner_last or len(steps) != 1 or not (step := steps.pop()).is_integer():
         return None
