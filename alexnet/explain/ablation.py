@@ -26,6 +26,7 @@ from alexnet.models import ConvNet
 
 _NUMBERS_AT_ONCE = 2**23  # of the tensors made for several channels together
 _FEWEST_IMAGES = 200
+_MOST_IMAGES = 4000  # more would tell little: two standard errors are then below 0.7 points for 4% changed answers
 _PASSES_THROUGH = (nn.Dropout, nn.Dropout2d, nn.Identity)  # in eval mode
 
 _Step = tuple[str, Callable[[Tensor], Tensor]]
@@ -48,6 +49,8 @@ class Ablation:
     """Change of that share when the channel is off: negative where the network gets worse."""
     loss_change_U: Tensor
     """Change of the mean loss, nats: positive where the network gets worse."""
+    top1_error_U: Tensor
+    """Standard error of that change, from the answers that became right and those that became wrong."""
     by_class_UK: Tensor
     """Change of each class's recall; NaN for a class without images."""
 
@@ -55,6 +58,11 @@ class Ablation:
         """Rows, the channel that is missed most first: by accuracy, then by loss."""
         by_loss = self.loss_change_U.argsort(descending=True, stable=True)
         return by_loss[self.top1_change_U[by_loss].argsort(stable=True)]
+
+    @property
+    def is_missed_U(self) -> Tensor:
+        """bool: whether accuracy falls by more than two standard errors."""
+        return self.top1_change_U < -2 * self.top1_error_U
 
     def hurt(self, row: int) -> tuple[int, float] | None:
         """The class that loses most, and the change of its recall; None where none loses."""
@@ -73,6 +81,7 @@ def affordable(subject: Subject, layer: Layer, n: int, budget_macs: float) -> tu
         if in_chain
         else subject.macs
     )
+    n = min(n, _MOST_IMAGES)
     images = int(budget_macs / (one * layer.channels))
     if images >= min(_FEWEST_IMAGES, n):
         return min(n, images), layer.channels
@@ -108,14 +117,18 @@ def ablate(
         cache.save(step, sums)
     n = len(labels_N)
     of_class_K = sums["of_class"]
+    change_U = (sums["correct_off"].sum(1) - sums["correct"].sum()) / n
+    # Of paired answers (McNemar): only those that changed vary.
+    error_U = ((sums["flipped"] / n - change_U.square()).clamp(min=0) / n).sqrt()
     return Ablation(
         layer=layer,
         n=n,
         top1=float(sums["correct"].sum() / n),
         loss=float(sums["loss"] / n),
         channel_U=sums["channels"],
-        top1_change_U=((sums["correct_off"].sum(1) - sums["correct"].sum()) / n).float(),
+        top1_change_U=change_U.float(),
         loss_change_U=((sums["loss_off"] - sums["loss"]) / n).float(),
+        top1_error_U=error_U.float(),
         by_class_UK=((sums["correct_off"] - sums["correct"]) / of_class_K).float(),
     )
 
@@ -131,11 +144,12 @@ def _sums(
     K, U = len(subject.class_names), len(channels)
     correct_K, loss = torch.zeros(K, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     correct_off_UK, loss_off_U = torch.zeros(U, K, dtype=torch.float64), torch.zeros(U, dtype=torch.float64)
+    flipped_U = torch.zeros(U, dtype=torch.float64)
     done = 0
     with torch.inference_mode():
         for x_NHWC in images.parts(subject.batch_size):
             labels_B = labels_N[done : done + len(x_NHWC)].to(subject.device)
-            at = 0
+            at = -1
             for scores_UBK in without_channels(subject, layer, subject.input(x_NHWC), channels):
                 log_p = subject.log_p(scores_UBK.flatten(0, 1)).view_as(scores_UBK)
                 losses_UB = -log_p.gather(2, labels_B[None, :, None].expand(len(log_p), -1, 1))[..., 0]
@@ -143,15 +157,15 @@ def _sums(
                 right_UK = torch.zeros(len(log_p), K, dtype=torch.float64, device=subject.device).index_add_(
                     1, labels_B, right_UB.double()
                 )
-                if at == 0:  # the first has all channels on
+                if at < 0:  # the first part has all channels on
                     correct_K += right_UK[0].cpu()
                     loss += losses_UB[0].double().sum().cpu()
-                    right_UK, losses_UB = right_UK[1:], losses_UB[1:]
-                    at, first = at + 1, 0
-                else:
-                    first = at - 1
-                correct_off_UK[first : first + len(right_UK)] += right_UK.cpu()
-                loss_off_U[first : first + len(right_UK)] += losses_UB.double().sum(1).cpu()
+                    right_on_B, at = right_UB[0], 0
+                    continue
+                off = slice(at, at + len(right_UK))
+                correct_off_UK[off] += right_UK.cpu()
+                loss_off_U[off] += losses_UB.double().sum(1).cpu()
+                flipped_U[off] += (right_UB != right_on_B).double().sum(1).cpu()
                 at += len(right_UK)
             done += len(x_NHWC)
             if on_progress is not None:
@@ -163,11 +177,12 @@ def _sums(
         "loss": loss,
         "correct_off": correct_off_UK,
         "loss_off": loss_off_U,
+        "flipped": flipped_U,
     }
 
 
 def without_channels(subject: Subject, layer: Layer, x_BCHW: Tensor, channels: Tensor) -> Iterator[Tensor]:
-    """Scores [U, B, K] with all channels of `layer` on (the first row of the first part), then with each one off.
+    """Scores [U, B, K] in parts: [1, B, K] with all channels of `layer` on, then with each one off.
 
     Args:
         subject: the network.
@@ -239,7 +254,7 @@ def _without_maps(conv: nn.Conv2d, behind: list[Any], answer: Tensor, channels: 
 
 def _without_units(dense: Any, behind: list[Any], answer_BCP: Tensor, channels: Tensor) -> Iterator[Tensor]:
     """Likewise for a dense layer, which reads each of the C channels at P places."""
-    B, C, P = answer_BCP.shape
+    _, C, P = answer_BCP.shape
     sums_BD = dense(answer_BCP.flatten(1))
     weight_DCP = dense.weight.view(-1, C, P)
     for some in torch.split(channels, max(1, _NUMBERS_AT_ONCE // sums_BD.numel())):

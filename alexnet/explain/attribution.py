@@ -40,7 +40,7 @@ def grad_cam(model: nn.Module, x_NCHW: Tensor, class_N: Tensor, layer: Layer) ->
 
 
 def integrated_gradients(
-    model: nn.Module, x_NCHW: Tensor, class_N: Tensor, baseline_NCHW: Tensor | None = None, steps: int = 32
+    model: nn.Module, x_NCHW: Tensor, class_N: Tensor, baseline_NCHW: Tensor | None = None, steps: int = 64
 ) -> tuple[Tensor, Tensor]:
     """What each pixel adds to a class's score on the way from a baseline (Sundararajan 2017).
 
@@ -83,7 +83,7 @@ def occlusion(model: nn.Module, x_NCHW: Tensor, class_N: Tensor, window_px: int,
     Returns:
         [N, H, W]: the mean over the squares that cover a pixel; negative where covering it helps.
     """
-    N, C, H, W = x_NCHW.shape
+    N, _, H, W = x_NCHW.shape
     tops, lefts = (range(0, max(side - window_px + stride_px, 1), stride_px) for side in (H, W))
     covers_PHW = torch.zeros(len(tops) * len(lefts), H, W, dtype=torch.bool, device=x_NCHW.device)
     for p, (top, left) in enumerate((top, left) for top in tops for left in lefts):

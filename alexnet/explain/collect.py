@@ -6,7 +6,6 @@ Shapes: N images, K classes, C channels of a layer, T best images of a channel, 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch

@@ -7,6 +7,7 @@ a user's own is described as well as the networks of `alexnet.models`.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ _LARGEST_MEASURED_PX = 256
 
 @dataclass(frozen=True)
 class Axis:
-    """The pixels that a place of a map sees along one side of the image: `size` of them from `first + place * step`."""
+    """The pixels that a place of a map sees along one side: `size` of them from `first + place * step`."""
 
     size: int
     first: int = 0
@@ -319,7 +320,7 @@ def _measured_axes(
     from alexnet.explain.reading import reading
 
     reached: dict[tuple[str, int], list[Tensor]] = {key: [] for key in reads}
-    # Fast convolutions by way of transforms (Winograd, in oneDNN and NNPACK) would spread one pixel over a whole tile.
+    # Fast convolutions (Winograd's, in oneDNN and NNPACK) would spread one pixel over a whole tile.
     with reading(model, reads) as seen, _exact_convolutions():
         for some in torch.split(torch.arange(image_px), 16):
             x_NCHW = torch.zeros(len(some), in_channels, image_px, image_px)
@@ -356,11 +357,7 @@ def _axis(reached_LP: Tensor) -> Axis | None:
     # A field that begins at the first pixel may be cut there, and likewise at the last.
     inner_first = [(p, int(first_P[p])) for p in range(P) if first_P[p] > 0]
     inner_last = [(p, int(last_P[p])) for p in range(P) if last_P[p] < L - 1]
-    steps = {
-        (b[1] - a[1]) / (b[0] - a[0])
-        for line in (inner_first, inner_last)
-        for a, b in zip(line, line[1:], strict=False)
-    }
+    steps = {(b[1] - a[1]) / (b[0] - a[0]) for line in (inner_first, inner_last) for a, b in itertools.pairwise(line)}
     if not inner_first or not inner_last or len(steps) != 1 or not (step := steps.pop()).is_integer():
         return None
     first = inner_first[0][1] - inner_first[0][0] * int(step)

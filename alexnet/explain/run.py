@@ -35,7 +35,7 @@ from alexnet.explain.subject import OnProgress, Subject, evenly
 from alexnet.explain.visualise import Visualised
 from alexnet.models import ConvNet
 
-_ABLATION_MACS = 6e11
+_ABLATION_MACS = 4e11
 """Multiply-adds that the ablation of one layer may take: some 10 s on two cores."""
 _VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 4e11, 96, 32
 _SANITY_IMAGES, _SANITY_MACS = 6, 1e11
