@@ -6,13 +6,14 @@ alexnet.explain.write(found, "explained")
 
 from alexnet.explain.ablation import Ablation, ablate
 from alexnet.explain.attribution import grad_cam, integrated_gradients, occlusion
-from alexnet.explain.collect import Channels, Collected, collect
+from alexnet.explain.channels import Channels, Collected, collect
+from alexnet.explain.explanation import Explanation
 from alexnet.explain.layers import Axis, Field, Layer, describe
 from alexnet.explain.neighbours import nearest
 from alexnet.explain.patches import best_patches
-from alexnet.explain.run import Explanation, explain
+from alexnet.explain.run import explain
 from alexnet.explain.subject import Subject
-from alexnet.explain.visualise import visualise
+from alexnet.explain.visualisation import visualise
 from alexnet.explain.words import LANGUAGES, Language
 from alexnet.explain.write import check_folder, to_json, write
 

@@ -59,9 +59,8 @@ class Ablation:
         by_loss = self.loss_change_U.argsort(descending=True, stable=True)
         return by_loss[self.top1_change_U[by_loss].argsort(stable=True)]
 
-    @property
-    def is_missed_U(self) -> Tensor:
-        """bool: whether accuracy falls by more than two standard errors."""
+    def is_missed(self) -> Tensor:
+        """bool [U]: whether accuracy falls by more than two standard errors."""
         return self.top1_change_U < -2 * self.top1_error_U
 
     def hurt(self, row: int) -> tuple[int, float] | None:

@@ -133,7 +133,7 @@ def rank_correlation(a_NHW: Tensor, b_NHW: Tensor) -> float:
     from scipy.stats import rankdata
 
     found = []
-    for a, b in zip(a_NHW.abs().cpu().numpy(), b_NHW.abs().cpu().numpy(), strict=True):
+    for a, b in zip(a_NHW.detach().abs().cpu().numpy(), b_NHW.detach().abs().cpu().numpy(), strict=True):
         ranks = [rankdata(np.round(x.ravel() / (x.max() or 1), 6)) for x in (a, b)]
         if ranks[0].std() > 0 and ranks[1].std() > 0:
             found.append(float(np.corrcoef(ranks[0], ranks[1])[0, 1]))

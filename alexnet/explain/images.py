@@ -13,12 +13,12 @@ from torch import Tensor
 from alexnet.card import Preprocessing
 from alexnet.data import AnyImages, decode_image, fit_image
 from alexnet.explain.attribution import Windows, grad_cam, integrated_gradients, occlusion
-from alexnet.explain.collect import Collected
+from alexnet.explain.channels import Collected
 from alexnet.explain.layers import Layer
 from alexnet.explain.maps import Maps, maps_of
 from alexnet.explain.subject import Subject
 
-_OCCLUSION_MACS = 5e10
+_OCCLUSION_MACS = 2e10
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 
 

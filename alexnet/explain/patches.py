@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.data import AnyImages
-from alexnet.explain.collect import Channels
+from alexnet.explain.channels import Channels
 from alexnet.explain.layers import Field
 from alexnet.explain.subject import centre
 

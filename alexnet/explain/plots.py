@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alexnet.evaluation.report.style import GRID, INK, MUTED, SERIES, EndLabel, figure, label_ends, style_axes
 from alexnet.explain.ablation import Ablation
-from alexnet.explain.run import Dropped
+from alexnet.explain.explanation import Dropped
 from alexnet.explain.sanity import Sanity
 from alexnet.explain.words import Words
 
@@ -19,9 +21,17 @@ if TYPE_CHECKING:
 _SHOWN_CLASSES = 5
 
 
+@contextmanager
+def without_glyph_warnings() -> Iterator[None]:
+    """Within the block matplotlib does not complain of letters that its own font lacks: SVG keeps text as text."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
 def ablation_plot(ablations: Sequence[Ablation], words: Words) -> Figure:
     """A line a layer: the change of top-1 for each channel, the most missed first; ranks as shares of the layer."""
-    drawing = figure(760, 340)
+    drawing = figure(560, 300)
     axes = drawing.subplots()
     style_axes(axes, words.plain("axis_rank"), words.plain("axis_change"))
     labels = []
@@ -41,7 +51,7 @@ def ablation_plot(ablations: Sequence[Ablation], words: Words) -> Figure:
 
 def sanity_plot(check: Sanity, words: Words) -> Figure:
     """A line a method: its correlation with the original, from the first stage to the whole net."""
-    drawing = figure(700, 300)
+    drawing = figure(560, 280)
     axes = drawing.subplots()
     style_axes(axes, words.plain("axis_stage"), words.plain("axis_correlation"))
     labels = []
@@ -62,7 +72,7 @@ def sanity_plot(check: Sanity, words: Words) -> Figure:
 def dropout_plot(dropped: Dropped, class_names: Sequence[str], words: Words) -> Figure:
     """A row a class: a dot a pass, and a bar for the answer with dropout off; the likeliest classes."""
     top = dropped.off_K.topk(min(_SHOWN_CLASSES, len(dropped.off_K))).indices.tolist()
-    drawing = figure(700, 60 + 44 * len(top))
+    drawing = figure(520, 60 + 44 * len(top))
     axes = drawing.subplots()
     style_axes(axes, words.plain("axis_probability"), "")
     axes.grid(visible=False, axis="y")
@@ -80,7 +90,7 @@ def dropout_plot(dropped: Dropped, class_names: Sequence[str], words: Words) -> 
 
 def usage_plot(wins: Sequence[float], words: Words) -> Figure:
     """A bar a channel: the share of places where it is the strongest of its layer, 0..1, in the channels' order."""
-    drawing = figure(760, 240)
+    drawing = figure(640, 240)
     axes = drawing.subplots()
     style_axes(axes, words.plain("off_channel"), words.plain("plot_usage"))
     axes.bar(range(len(wins)), [100 * w for w in wins], color=SERIES[0], width=0.8)

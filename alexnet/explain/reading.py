@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from alexnet.explain.layers import Layer
+if TYPE_CHECKING:
+    from alexnet.explain.layers import Layer
 
 Key = tuple[str, int]
 """Path of a module, and which of its calls in a forward pass."""
@@ -78,8 +79,3 @@ def last_inputs(model: nn.Module, layers: Sequence[Layer]) -> Iterator[list[Tens
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def in_front(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers whose answers are hidden: all but the one that gives the scores."""
-    return [layer for layer in layers if not layer.is_last]

@@ -6,13 +6,10 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet.data import AnyImages, DataLike, Streaming, load_split, source_name
@@ -21,91 +18,27 @@ from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, load
 from alexnet.evaluation.evaluate import align_labels
 from alexnet.explain import images as one_by_one
-from alexnet.explain import neighbours, sanity, visualise
-from alexnet.explain.ablation import Ablation, ablate, affordable
+from alexnet.explain import neighbours, sanity
+from alexnet.explain.ablation import ablate, affordable
 from alexnet.explain.attribution import Windows, grad_cam, integrated_gradients, occlusion
 from alexnet.explain.cache import Cache, checksum
-from alexnet.explain.collect import Collected, collect, features_of
+from alexnet.explain.channels import collect, features_of
 from alexnet.explain.dropout import dropout_layers, with_masks
-from alexnet.explain.filters import Filters, first_filters
-from alexnet.explain.images import Explained, Shown
-from alexnet.explain.neighbours import Neighbours
+from alexnet.explain.explanation import Dropped, Explanation, Mapped, Nearest
+from alexnet.explain.filters import first_filters
+from alexnet.explain.images import Shown
 from alexnet.explain.sanity import Sanity
 from alexnet.explain.subject import OnProgress, Subject, evenly
-from alexnet.explain.visualise import Visualised
+from alexnet.explain.visualisation import Visualised, visualise
 from alexnet.models import ConvNet
 
-_ABLATION_MACS = 4e11
-"""Multiply-adds that the ablation of one layer may take: some 10 s on two cores."""
-_VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 4e11, 96, 32
-_SANITY_IMAGES, _SANITY_MACS = 6, 1e11
+_ABLATION_MACS = 2e11
+"""Multiply-adds that the ablation of one layer may take: some 5 s on two cores."""
+_VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 1.2e11, 96, 32
+_SANITY_IMAGES, _SANITY_MACS = 6, 5e10
 _PAGE_IMAGES, _NEAREST, _MAPPED = 8, 6, 1000
 _GPU_FACTOR = 20
 DROPOUT_TIMES = 100
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """A page of test images with their answers, and the training images nearest to each (paper, Figure 4)."""
-
-    index_Q: Tensor
-    """int64, positions among the images that were collected."""
-    found: Neighbours | None
-    """None where the training images could not be read."""
-    pixels_QTHWC: Tensor | None
-    """uint8, of the nearest."""
-    names_QT: list[list[str]]
-    """Their classes."""
-    reason: str = ""
-    """Why there are none."""
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """Images on a map of what the last layer is given."""
-
-    index_M: Tensor
-    """int64, positions among the images that were collected."""
-    places_M2: NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """One image, many masks."""
-
-    shown: Shown
-    p_TK: Tensor
-    """Probabilities with T masks."""
-    off_K: Tensor
-    """With dropout switched off."""
-    layers: dict[str, float]
-    """Share that each layer drops."""
-
-
-@dataclass
-class Explanation:
-    """All that was found out about a network. Parts that were not asked for or cannot be are None or empty."""
-
-    subject: Subject
-    model_name: str
-    data_name: str | None = None
-    split: str = "test"
-    images: AnyImages | None = None
-    labels_known: bool = True
-    """Whether the data's classes are the network's; if not, its own answers stand in for them."""
-    collected: Collected | None = None
-    filters: Filters | None = None
-    ablations: list[Ablation] = field(default_factory=list)
-    visualised: list[Visualised] = field(default_factory=list)
-    explained: list[Explained] = field(default_factory=list)
-    sanity: Sanity | None = None
-    nearest: Nearest | None = None
-    mapped: Mapped | None = None
-    dropped: Dropped | None = None
-    has_gradients: bool = True
-    command: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    """What each part took; parts found in the cache take next to nothing."""
 
 
 def explain(
@@ -345,9 +278,7 @@ def _visualise(found: Explanation, store: Cache, seed: int, told: OnProgress) ->
             found.visualised.append(Visualised(layer, tuple(channels), kept["pixels"], kept["answer"]))
             continue
         generator = torch.Generator().manual_seed(seed)
-        made = visualise.visualise(
-            subject.model, layer, channels, subject.classifier.card.preprocessing, generator, steps
-        )
+        made = visualise(subject.model, layer, channels, subject.classifier.card.preprocessing, generator, steps)
         store.save(step, {"channels": torch.tensor(channels), "pixels": made.pixels_NHWC, "answer": made.answer_N})
         found.visualised.append(made)
 

@@ -52,8 +52,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "<b>活躍比例</b>是通道反應大於 0 的位置所占的比例，取該層平均。<b>從不反應</b>是對每張影像都給出相同反應的通道數，它們什麼也沒學到，或在訓練中失去作用。",
     ),
     "no_layers": (
-        "No convolution or dense layer was found in this model: its features are made by hand or by counting. Filters, channels, ablation, maps and gradients do not exist for it; what only needs answers follows.",
-        "這個模型中找不到卷積層或全連接層，它的特徵是人工設計或統計而得，因此沒有濾波器、通道、消融、特徵圖與梯度可看；以下只呈現僅需答案即可得到的部分。",
+        "No hidden convolution or dense layer was found in this model: its features are made by hand, or there are none. Filters, channels, ablation, and maps do not exist for it; what else can be said follows.",
+        "這個模型中找不到隱藏的卷積層或全連接層，它的特徵是人工設計的，或根本沒有特徵，因此沒有濾波器、通道、消融、與特徵圖可看；其餘能說明的部分如下。",
     ),
     "filters_title": ("First-layer filters", "第一層的濾波器"),
     "filters_guide": (

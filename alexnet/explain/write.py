@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +15,17 @@ from alexnet.evaluation.report import filters_picture, render
 from alexnet.evaluation.report.style import svg
 from alexnet.explain import plots
 from alexnet.explain.ablation import Ablation
-from alexnet.explain.collect import Channels
-from alexnet.explain.page import map_picture, patch_sheet, view
+from alexnet.explain.channels import Channels
+from alexnet.explain.explanation import Explanation
+from alexnet.explain.page import patch_sheet, view
+from alexnet.explain.page_images import map_picture
 from alexnet.explain.pictures import encoded, heat, lit, side_by_side
-from alexnet.explain.run import Explanation
 from alexnet.explain.subject import centre
 from alexnet.explain.words import Words
 from alexnet.files import atomic_write, reason_of, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE, VALUES = "explain.html", "explain.json"
 _TILE_PX = 128
@@ -71,9 +75,9 @@ def _pictures(found: Explanation, path: Path, words: Words) -> list[str]:
             files[f"patches-{channels.layer.name}.png"] = encoded(patch_sheet(found, channels))
         if found.filters is not None:
             wins = found.collected.of(found.filters.layer.name).wins_C.tolist()
-            files["usage.svg"] = svg(plots.usage_plot(wins, words)).encode()
+            files["usage.svg"] = _svg(plots.usage_plot(wins, words))
     if found.ablations:
-        files["ablation.svg"] = svg(plots.ablation_plot(found.ablations, words)).encode()
+        files["ablation.svg"] = _svg(plots.ablation_plot(found.ablations, words))
     for made in found.visualised:
         pictures = list(made.pixels_NHWC.numpy())
         files[f"visualised-{made.layer.name}.png"] = encoded(side_by_side(pictures, len(pictures), _TILE_PX))
@@ -86,16 +90,21 @@ def _pictures(found: Explanation, path: Path, words: Words) -> list[str]:
             lit_maps = [lit(m.answer[c].numpy()) for m in maps for c in _padded(m.strongest(8))]
             files[f"image-{i}-maps.png"] = encoded(side_by_side(lit_maps, 8, 64))
     if found.sanity is not None:
-        files["sanity.svg"] = svg(plots.sanity_plot(found.sanity, words)).encode()
+        files["sanity.svg"] = _svg(plots.sanity_plot(found.sanity, words))
     if (picture := map_picture(found)) is not None:
         files["map.png"] = encoded(picture)
     if found.dropped is not None:
-        files["dropout.svg"] = svg(plots.dropout_plot(found.dropped, found.subject.class_names, words)).encode()
+        files["dropout.svg"] = _svg(plots.dropout_plot(found.dropped, found.subject.class_names, words))
     plain = {name.replace("/", "-"): content for name, content in files.items()}
     for name, content in plain.items():
         with atomic_write(path / name) as part:
             part.write_bytes(content)
     return list(plain)
+
+
+def _svg(drawing: Figure) -> bytes:
+    with plots.without_glyph_warnings():
+        return svg(drawing).encode()
 
 
 def _padded(channels: list[int]) -> list[int]:

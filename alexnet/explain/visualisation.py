@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.card import Preprocessing
-from alexnet.explain.layers import ACTIVATIONS, Layer
+from alexnet.explain.fields import ACTIVATIONS
+from alexnet.explain.layers import Layer
 from alexnet.explain.reading import key_of, reading
 from alexnet.models import ConvNet
 
