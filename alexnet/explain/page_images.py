@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexnet.evaluation.report.style import inline_svg
 from alexnet.explain import plots
 from alexnet.explain.explanation import Explanation
 from alexnet.explain.images import Explained
@@ -186,4 +187,4 @@ def inline(drawing: Any, name: str, description: str) -> Any:
     from markupsafe import Markup
 
     with plots.without_glyph_warnings():
-        return Markup(inline(drawing, name, description))  # matplotlib escapes the texts that it draws
+        return Markup(inline_svg(drawing, name, description))  # matplotlib escapes the texts that it draws

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from alexnet.cli import progress, show
+from alexnet.cli import show
 from alexnet.cli.commands.common import OK, OptionalPath, Streaming
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def explain(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from alexnet import runtime
+    from alexnet.cli import progress
     from alexnet.explain import check_folder, write
     from alexnet.explain import explain as find
 
