@@ -118,7 +118,7 @@ class Windows:
     def of(cls, image_px: int, macs: int, budget_macs: float) -> Windows:
         """A square of about a fifth of the side, moved as finely as `budget_macs` multiply-adds an image allow."""
         window = max(2, round(image_px / 5))
-        for stride in range(max(1, window // 6), window):
+        for stride in range(max(1, window // 8), window):
             count = -(-(image_px - window) // stride) + 1
             if count**2 * macs <= budget_macs:
                 return cls(window, stride)

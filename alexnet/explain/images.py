@@ -18,7 +18,7 @@ from alexnet.explain.layers import Layer
 from alexnet.explain.maps import Maps, maps_of
 from alexnet.explain.subject import Subject
 
-_OCCLUSION_MACS = 2e10
+_OCCLUSION_MACS = 4e9
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 
 

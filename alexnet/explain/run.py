@@ -34,8 +34,8 @@ from alexnet.models import ConvNet
 
 _ABLATION_MACS = 2e11
 """Multiply-adds that the ablation of one layer may take: some 5 s on two cores."""
-_VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 1.2e11, 96, 32
-_SANITY_IMAGES, _SANITY_MACS = 6, 5e10
+_VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 1.2e11, 64, 32
+_SANITY_IMAGES, _SANITY_MACS = 6, 1.5e10
 _PAGE_IMAGES, _NEAREST, _MAPPED = 8, 6, 1000
 _GPU_FACTOR = 20
 DROPOUT_TIMES = 100
