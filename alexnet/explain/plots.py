@@ -82,6 +82,8 @@ def dropout_plot(dropped: Dropped, class_names: Sequence[str], words: Words) -> 
         axes.scatter(dropped.p_TK[:, c], row + spread, s=9, color=SERIES[0], alpha=0.45, linewidths=0)
         axes.vlines(float(dropped.off_K[c]), row - 0.36, row + 0.36, color=SERIES[1], linewidth=2.4)
     axes.set_yticks(range(len(top)), [class_names[c] for c in top])
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # a class may be called anything, dollar signs included
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.tick_params(axis="y", length=0, labelcolor=INK)

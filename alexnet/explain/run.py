@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from alexnet import weights
 from alexnet.data import AnyImages, DataLike, Streaming, load_split, source_name
 from alexnet.data.dataset import SplitName
 from alexnet.errors import UserError
@@ -30,12 +31,14 @@ from alexnet.explain.images import Shown
 from alexnet.explain.sanity import Sanity
 from alexnet.explain.subject import OnProgress, Subject, evenly
 from alexnet.explain.visualisation import Visualised, visualise
-from alexnet.models import ConvNet
 
 _ABLATION_MACS = 2e11
 """Multiply-adds that the ablation of one layer may take: some 5 s on two cores."""
-_VISUALISED, _VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 6, 1.2e11, 64, 32
+_FEWEST_VISUALISED, _VISUALISED = 3, 6
+_VISUALISE_MACS, _MOST_STEPS, _FEWEST_STEPS = 1.2e11, 64, 32
 _SANITY_IMAGES, _SANITY_MACS = 6, 1.5e10
+_FEW_IMAGES, _FEW_STEPS, _LARGE_MACS = 2, 8, 2e8  # for networks of more multiply-adds an image
+_SANITY_STEPS = 16
 _PAGE_IMAGES, _NEAREST, _MAPPED = 8, 6, 1000
 _GPU_FACTOR = 20
 DROPOUT_TIMES = 100
@@ -80,7 +83,7 @@ def explain(
     classifier = model if isinstance(model, Classifier) else load(model, device=device)
     subject = Subject(classifier)
     told = on_progress or (lambda *_: None)
-    name = "the network" if isinstance(model, Classifier) else _model_name(model)
+    name = _model_name(model)
     found = Explanation(subject, name, filters=first_filters(subject))
     shown = one_by_one.from_files(images, classifier.card.preprocessing)
     with _no_parameter_gradients(subject.model):
@@ -112,7 +115,9 @@ def explain(
     return found
 
 
-def _model_name(model: str | os.PathLike[str]) -> str:
+def _model_name(model: str | os.PathLike[str] | Classifier) -> str:
+    if isinstance(model, Classifier):
+        return type(model.model).__name__ if model.card.model == weights.CUSTOM else model.card.model
     path = Path(model)
     return path.resolve().name if path.is_dir() else path.stem
 
@@ -173,9 +178,9 @@ def _split(
 def _cache(found: Explanation, folder: str | os.PathLike[str] | None, seed: int) -> Cache:
     if folder is None:
         return Cache(None, "")
-    weights = checksum(found.subject.model.state_dict())
+    parameters = checksum(found.subject.model.state_dict())
     pixels = "" if found.images is None else found.images.fingerprint()
-    return Cache(Path(folder), f"{weights}:{pixels}:{found.labels_known}:{seed}")
+    return Cache(Path(folder), f"{parameters}:{pixels}:{found.labels_known}:{seed}")
 
 
 def _factor(found: Explanation) -> int:
@@ -262,8 +267,9 @@ def _visualise(found: Explanation, store: Cache, seed: int, told: OnProgress) ->
     for i, layer in enumerate(layers):
         told("visualisation", i, len(layers))
         until = sum(other.macs for other in subject.layers[: subject.layers.index(layer) + 1])
-        count = min(_VISUALISED, layer.channels)
-        steps = int(_VISUALISE_MACS * _factor(found) / (3 * until * count))
+        affordable_steps = _VISUALISE_MACS * _factor(found) / (3 * until)  # forward and backward, for one channel
+        count = min(layer.channels, max(_FEWEST_VISUALISED, min(_VISUALISED, int(affordable_steps / _FEWEST_STEPS))))
+        steps = int(affordable_steps / count)
         channels = list(range(count))
         if found.collected is not None and not layer.is_last:
             channels = found.collected.of(layer.name).order()[:count].tolist()
@@ -287,11 +293,13 @@ def _check_sanity(found: Explanation, shown: Sequence[Shown], seed: int) -> Sani
     subject = found.subject
     if not found.has_gradients or not subject.layers:
         return None
+    is_large = subject.macs > _LARGE_MACS and subject.device.type == "cpu"
+    most = _FEW_IMAGES if is_large else _SANITY_IMAGES
     pixels = [each.x_HWC for each in shown]
     if found.images is not None:
-        more = evenly(len(found.images), max(0, _SANITY_IMAGES - len(pixels)))
+        more = evenly(len(found.images), max(0, most - len(pixels)))
         pixels += list(torch.cat(list(found.images.take(more).parts(64)))) if len(more) else []
-    x_NCHW = subject.input(torch.stack(pixels[:_SANITY_IMAGES]))
+    x_NCHW = subject.input(torch.stack(pixels[:most]))
     with torch.inference_mode():
         class_N = subject.model(x_NCHW).argmax(1)
     class_N = class_N.clone()
@@ -303,13 +311,14 @@ def _check_sanity(found: Explanation, shown: Sequence[Shown], seed: int) -> Sani
     methods["occlusion"] = partial(
         occlusion, x_NCHW=x_NCHW, class_N=class_N, window_px=windows.window_px, stride_px=windows.stride_px
     )
-    methods["integrated_gradients"] = lambda model: integrated_gradients(model, x_NCHW, class_N, steps=16)[0]
-    heavy = isinstance(subject.model, ConvNet) and subject.macs > _SANITY_MACS / 1e3
+    methods["integrated_gradients"] = lambda model: integrated_gradients(
+        model, x_NCHW, class_N, steps=_FEW_STEPS if is_large else _SANITY_STEPS
+    )[0]
     return sanity.check(
         subject.model,
         subject.layers,
         methods,
         len(x_NCHW),
         torch.Generator().manual_seed(seed),
-        only_last=("occlusion",) if heavy else (),
+        only_last=("occlusion",) if is_large else (),
     )
