@@ -17,7 +17,8 @@ PACKAGE = Path(alexnet.__file__).parent
 FLOORS = (
     {"_version", "errors", "files", "text"},
     {"_checks", "system"},
-    {"card", "config", "plain"},
+    {"config", "plain"},
+    {"card"},
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},

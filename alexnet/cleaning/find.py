@@ -131,7 +131,7 @@ def _features(folder: Folder, files: Files, model: str | os.PathLike[str]) -> Te
     network, card = weights.load(Path(model))
     how = card.preprocessing
     whole = Folder(folder.path, folder.class_names, {"train": files}, "", 0, (), ())
-    images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels))
+    images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels, fit=how.fit))
     assert isinstance(images, Images)
     if not isinstance(network, ConvNet):
         raise UserError(

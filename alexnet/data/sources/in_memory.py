@@ -101,7 +101,7 @@ def from_torch(
         px = spec.image_px or (own if own is not None and own <= LARGEST_OWN_PX else spec.default_px)
         fitted = np.empty((len(pixels), px, px, spec.in_channels), np.uint8)
         for i, image in enumerate(pixels):
-            fitted[i] = fit_image(image if image.ndim == 3 else image[:, :, None], px, spec.in_channels)
+            fitted[i] = fit_image(image if image.ndim == 3 else image[:, :, None], px, spec.in_channels, spec.fit)
         return Images(torch.from_numpy(fitted), torch.from_numpy(labels_N))
 
     return _source(names, 1 if grey else 3, read, name or type(dataset).__name__, rule)
