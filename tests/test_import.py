@@ -24,7 +24,8 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "cleaning", "start", "studies"},
+    {"bench", "cleaning", "studies"},
+    {"start"},
     {"cli"},
     {"__main__"},
 )
