@@ -14,7 +14,6 @@ from PIL import Image
 from alexnet import cleaning, models, weights
 from alexnet.card import ModelCard, Preprocessing
 from alexnet.cleaning.find import out_of_fold
-
 from alexnet.errors import UserError
 
 find_module = sys.modules["alexnet.cleaning.find"]  # the package has a function of that name
