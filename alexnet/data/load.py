@@ -192,7 +192,7 @@ def _is_streamed(found: Source, spec: ImageSpec, stream: Streaming) -> bool:
         return False
     if found.stream is None:
         if stream == "always":
-            raise UserError(f"{found.origin['path']} is read as a whole and cannot be streamed: leave stream at auto")
+            raise UserError(f"{found.origin['path'] or found.name} is read as a whole and cannot be streamed: leave stream at auto")
         return False
     if stream == "always":
         return True

@@ -162,3 +162,36 @@ def test_later_changes_of_the_arrays_do_not_reach_the_source() -> None:
     pixels[:] = 0
     assert torch.equal(data.load(source).split("test").pixels_NHWC, expected)
     assert data.load(source).train.pixels_NHWC.any()
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+PIXELS, LABELS = np.zeros((10, 8, 8, 3), np.uint8), np.arange(10) % 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (42, "int is no data set: give a source's name"),
+        (None, "NoneType is no data set"),
+        (Stream(), "Stream can only be iterated: a map-style data set"),
+        ((PIXELS, LABELS), r"alexnet.data.from_arrays\(images, labels, class_names\)"),
+        (torch.utils.data.DataLoader(Samples([(PIXELS[0], 0)])), "give its data set, loader.dataset"),
+    ],
+)
+def test_what_is_no_map_style_data_set_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        data.load(given)
+
+
+def test_one_text_is_no_list_of_names() -> None:
+    with pytest.raises(UserError, match="class_names is the text 'ab': give a list"):
+        data.from_arrays(PIXELS, LABELS, "ab")
+
+
+def test_arrays_cannot_be_streamed() -> None:
+    with pytest.raises(UserError, match="^arrays is read as a whole"):
+        data.load(data.from_arrays(PIXELS, LABELS, ["a", "b"]), stream="always")
