@@ -14,18 +14,15 @@ from alexnet.explain.patches import best_patches
 from alexnet.explain.run import explain
 from alexnet.explain.subject import Subject
 from alexnet.explain.visualisation import visualise
-from alexnet.explain.words import LANGUAGES, Language
 from alexnet.explain.write import check_folder, to_json, write
 
 __all__ = [
-    "LANGUAGES",
     "Ablation",
     "Axis",
     "Channels",
     "Collected",
     "Explanation",
     "Field",
-    "Language",
     "Layer",
     "Subject",
     "ablate",

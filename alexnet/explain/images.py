@@ -57,7 +57,7 @@ def from_files(files: Sequence[str | os.PathLike[str]], preprocessing: Preproces
     how = preprocessing
     shown = []
     for file in files:
-        pixels = fit_image(decode_image(Path(file), image_px=how.square_px), how.square_px, how.in_channels)
+        pixels = fit_image(decode_image(Path(file), image_px=how.square_px), how.square_px, how.in_channels, how.fit)
         shown.append(Shown(Path(file).name, torch.from_numpy(pixels), None))
     return shown
 

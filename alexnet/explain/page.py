@@ -28,7 +28,7 @@ from alexnet.explain.page_images import (
 from alexnet.explain.patches import best_patches, sheet
 from alexnet.explain.pictures import uri
 from alexnet.explain.subject import centre
-from alexnet.explain.words import Words
+from alexnet.language import Words
 
 _SMALL_PX = 48  # below it little can be visualised
 _CONV_SHOWN, _DENSE_SHOWN = 24, 12
@@ -97,8 +97,8 @@ def _levels(found: Explanation) -> list[dict[str, Any]]:
             {
                 "name": layer.name,
                 "channels": layer.channels,
-                "map": "" if layer.kind == "dense" else f"{layer.map_px[0]}×{layer.map_px[1]}",  # noqa: RUF001
-                "sees": None if seen is None else f"{seen[0]}×{seen[1]} px",  # noqa: RUF001
+                "map": "" if layer.kind == "dense" else f"{layer.map_px[0]}×{layer.map_px[1]}",
+                "sees": None if seen is None else f"{seen[0]}×{seen[1]} px",
                 "macs": millions(layer.macs),
                 "active": None if channels is None else percent(float(channels.active_C.mean()), 0),
                 "unused": None if channels is None else channels.unused,
@@ -187,7 +187,7 @@ def _cards(found: Explanation) -> list[dict[str, Any]]:
                 Card(
                     channel,
                     uri(sheet(patches[i : i + 1], tile, 1)[:-3, :-3]),
-                    [(names[c], f"+{z:.1f}σ") for c, z in channels.serves(channel, 2)],  # noqa: RUF001
+                    [(names[c], f"+{z:.1f}σ") for c, z in channels.serves(channel, 2)],
                     None if change is None else points(change),
                     bool(change is not None and missed[channel]),
                 )
@@ -226,7 +226,7 @@ def _table(found: Explanation, ablation: Ablation) -> dict[str, Any]:
             {
                 "channel": int(ablation.channel_U[row]),
                 "top1": points(float(ablation.top1_change_U[row])),
-                "loss": f"{float(ablation.loss_change_U[row]):+.3f}".replace("-", "−"),  # noqa: RUF001
+                "loss": f"{float(ablation.loss_change_U[row]):+.3f}".replace("-", "−"),
                 "hurt": None if hurt is None else (found.subject.class_names[hurt[0]], points(hurt[1])),
                 "bar": max(0.0, -float(ablation.top1_change_U[row])),
             }
@@ -254,7 +254,7 @@ def _visualised(found: Explanation, words: Words) -> list[dict[str, Any]]:
             name = found.subject.class_names[channel] if made.layer.is_last else words.plain("channel", i=channel)
             ratio = None
             if best is not None and float(best[i]) > 0:
-                ratio = f"{max(0.0, float(made.answer_N[i] / best[i])):.1f}×"  # noqa: RUF001
+                ratio = f"{max(0.0, float(made.answer_N[i] / best[i])):.1f}×"
             pictures.append({"uri": uri(made.pixels_NHWC[i].numpy()), "name": name, "ratio": ratio})
         levels.append({"name": made.layer.name, "pictures": pictures})
     return levels

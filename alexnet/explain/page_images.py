@@ -15,7 +15,7 @@ from alexnet.explain.images import Explained
 from alexnet.explain.neighbours import thumbnail_map
 from alexnet.explain.pictures import heat, lit, uri
 from alexnet.explain.subject import centre
-from alexnet.explain.words import Words
+from alexnet.language import Words
 
 _MAPS = 8
 _TOP = 5
@@ -31,7 +31,7 @@ def percent(share: float, digits: int = 1) -> str:
 def points(change: float) -> str:
     """A change of a share, in percentage points, with its sign."""
     value = 100 * change
-    return "±0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")  # noqa: RUF001 - a minus sign
+    return "±0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
 def seconds(value: float) -> str:
@@ -86,13 +86,12 @@ def sanity_view(found: Explanation, words: Words) -> dict[str, Any] | None:
         if np.isnan(values[-1]):
             continue
         key = "sanity_keeps" if values[-1] > _KEEPS else "sanity_passes"
-        said.append(words.plain(key, method=words.plain(method), r=f"{values[-1]:.2f}".replace("-", "−")))  # noqa: RUF001
-    comma = "、" if words.language == "zh-TW" else ", "
+        said.append(words.plain(key, method=words.plain(method), r=f"{values[-1]:.2f}".replace("-", "−")))
     keeps = check.by_method.get("integrated_gradients", (0.0,))[-1] > _KEEPS
     return {
         "plot": inline(drawing, "sanity", "Correlation of attributions with those of shuffled weights"),
         "n": check.n,
-        "list": comma.join(said),
+        "list": words.listed(said),
         "keeps": keeps,
     }
 
@@ -166,12 +165,11 @@ def dropout_view(found: Explanation, words: Words) -> dict[str, Any] | None:
     best = int(dropped.off_K.argmax())
     some = dropped.p_TK[:, best]
     drawing = plots.dropout_plot(dropped, names, words)
-    comma = "、" if words.language == "zh-TW" else ", "
     return {
         "plot": inline(drawing, "dropout", "Probabilities of the likeliest classes over passes with dropout"),
         "uri": uri(np.asarray(centre(dropped.shown.x_HWC[None], found.subject.image_px)[0])),
         "times": len(dropped.p_TK),
-        "layers": comma.join(f"{path.rpartition('.')[2]} {percent(p, 0)}" for path, p in dropped.layers.items()),
+        "layers": words.listed([f"{path.rpartition('.')[2]} {percent(p, 0)}" for path, p in dropped.layers.items()]),
         "spread": words(
             "dropout_spread",
             name=names[best],

@@ -13,7 +13,7 @@ from alexnet.evaluation.report.style import GRID, INK, MUTED, SERIES, EndLabel, 
 from alexnet.explain.ablation import Ablation
 from alexnet.explain.explanation import Dropped
 from alexnet.explain.sanity import Sanity
-from alexnet.explain.words import Words
+from alexnet.language import Words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -171,6 +171,7 @@ def _split(
         image_px=how.square_px,
         in_channels=how.in_channels,
         val_fraction=recipe.get("val_fraction", 0.1),
+        fit=how.fit,
         stream=stream,
     )
 
@@ -180,7 +181,10 @@ def _cache(found: Explanation, folder: str | os.PathLike[str] | None, seed: int)
         return Cache(None, "")
     parameters = checksum(found.subject.model.state_dict())
     pixels = "" if found.images is None else found.images.fingerprint()
-    return Cache(Path(folder), f"{parameters}:{pixels}:{found.labels_known}:{seed}")
+    return Cache(
+        Path(folder),
+        f"{parameters}:{found.subject.classifier.card.preprocessing}:{pixels}:{found.labels_known}:{seed}",
+    )
 
 
 def _factor(found: Explanation) -> int:

@@ -1,16 +1,10 @@
-"""The page's sentences, in English and in Traditional Chinese; `{name}` is filled in."""
-# ruff: noqa: E501, RUF001
+"""The page's sentences."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from alexnet.language import Table
 
-from alexnet.errors import UserError
-
-Language = Literal["en", "zh-TW"]
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-WORDS: dict[str, tuple[str, str]] = {
+WORDS: Table = {
     "title": ("What {model} has learned", "{model} 學到了什麼"),
     "model": ("Model", "模型"),
     "data": ("Data", "資料"),
@@ -193,26 +187,3 @@ WORDS: dict[str, tuple[str, str]] = {
     "axis_correlation": ("Rank correlation with the original", "與原圖的等級相關"),
     "axis_probability": ("Probability", "機率"),
 }
-
-
-class Words:
-    """The sentences of one language: `words("key", n=3)`."""
-
-    def __init__(self, language: str) -> None:
-        if language not in LANGUAGES:
-            raise UserError(f"unknown language {language!r}: choose {' or '.join(LANGUAGES)}")
-        self.language = language
-        self._which = LANGUAGES.index(language)
-
-    def plain(self, key: str, **values: Any) -> str:
-        """A sentence for a plot or a file: text, no markup."""
-        return WORDS[key][self._which].format(**values)
-
-    def __call__(self, key: str, **values: Any) -> Any:
-        """A sentence for the page: its own markup stays, and values are escaped."""
-        import re
-
-        from markupsafe import Markup
-
-        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", WORDS[key][self._which])
-        return Markup(text).format(**values)

@@ -21,8 +21,9 @@ from alexnet.explain.page import patch_sheet, view
 from alexnet.explain.page_images import map_picture
 from alexnet.explain.pictures import encoded, heat, lit, side_by_side
 from alexnet.explain.subject import centre
-from alexnet.explain.words import Words
+from alexnet.explain.words import WORDS
 from alexnet.files import atomic_write, reason_of, write_json
+from alexnet.language import Language, Words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,21 +42,21 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write(found: Explanation, folder: str | os.PathLike[str], language: str = "en") -> Path:
+def write(found: Explanation, folder: str | os.PathLike[str], language: Language | None = None) -> Path:
     """Write the page, its pictures and `explain.json`; earlier ones there are replaced.
 
     Args:
         found: what `explain` returned.
         folder: where; made if it is not there.
-        language: `en` or `zh-TW`.
+        language: of the page; None: the preferred one.
 
     Returns:
         the page's path.
 
     Raises:
-        UserError: the folder holds something else, cannot be written, or the language is unknown.
+        UserError: the folder holds something else, or cannot be written.
     """
-    words, path = Words(language), check_folder(folder)
+    words, path = Words(WORDS, language), check_folder(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         files = [PAGE, VALUES, *_pictures(found, path, words)]

@@ -25,7 +25,6 @@ def explain(
     split: Literal["test", "val", "train"] = "test",
     most_images: int = 10_000,
     out: OptionalPath = None,
-    language: Literal["en", "zh-TW"] = "en",
     stream: Streaming = "auto",
     seed: int = 0,
     device: str = "auto",
@@ -43,7 +42,6 @@ def explain(
         split: Images shown to the network.
         most_images: At most so many of them, evenly spread.
         out: Folder of the page; default: explain in the run folder, else explain-MODEL here.
-        language: Language of the page.
         stream: Read images from disk one after the other: always, never, or where memory would be short (auto).
         seed: Decides what is random.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -70,7 +68,7 @@ def explain(
             on_progress=on_progress,
         )
         found.command = shlex.join(["alexnet", *sys.argv[1:]])
-        page = write(found, folder, language)
+        page = write(found, folder)
     _summary(found)
     show.line(f"page: {page}")
     return OK
