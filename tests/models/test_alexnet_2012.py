@@ -88,7 +88,7 @@ def test_both_variants_take_each_others_weights():
 
 
 def test_an_unknown_variant_is_refused():
-    with pytest.raises(UserError, match="unknown variant 'caffe': choose paper or source"):
+    with pytest.raises(UserError, match="unknown variant 'caffe': choose paper, source, bvlc_alexnet"):
         models.alexnet_2012(variant="caffe")
     with pytest.raises(UserError, match="alexnet takes no option variant"):
         models.create("alexnet", variant="source")
