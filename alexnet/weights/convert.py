@@ -60,8 +60,8 @@ def convert(
         std: what each channel was then divided by. Without `mean` and `std`, those are what the file says; for
             Caffe's nets ImageNet's mean and 1/255; 0 and 1 for Keras and the tutorial's nets of MXNet (`ToTensor`
             alone); and the network's usual ones otherwise.
-        resize_px: side that images are brought to before the network's input is cut out; None: 256 for Caffe's nets
-            of colours, the input's own otherwise.
+        resize_px: side that images are brought to before the network's input is cut out; None: that of the mean
+            image, 256 for Caffe's nets of 193 to 255 px, the input's own otherwise.
         prototxt: for Caffe: the net's description, where it is not in the file.
         mean_image: for Caffe: its mean image, a `.binaryproto` or `.npy`, instead of `mean`.
         channels: order of colours that the first layer's weights take; None: what the format implies (bgr for Caffe).
@@ -152,8 +152,11 @@ def _preprocessing(
         if mean is None:
             levels, remark = _mean_levels(pixels, in_channels)
             mean = tuple(level / _GREY_LEVELS for level in levels)
-        if net.what != "Keras" and in_channels == 3 and resize_px is None:
-            side = _CAFFE_SIDE_PX if pixels.mean_image is None else max(pixels.mean_image.shape[1], _CAFFE_SIDE_PX)
+        if net.what != "Keras" and resize_px is None:
+            is_large = _CAFFE_SIDE_PX * 3 // 4 < image_px < _CAFFE_SIDE_PX
+            side = max(
+                _CAFFE_SIDE_PX if is_large else 0, 0 if pixels.mean_image is None else pixels.mean_image.shape[1]
+            )
             resize_px = side if side > image_px else None
     return (
         Preprocessing(
@@ -210,6 +213,13 @@ def _fill_mean_image(source: Path, model: ConvNet, image: np.ndarray, how: Prepr
     mean_C11, std_C11 = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (how.mean, how.std))
     left = ((centre - mean_C11) / std_C11).float()
     model.load_state_dict({"features.mean_image.image": left}, strict=False, assign=True)
+
+
+def imagenet_class_names() -> tuple[str, ...]:
+    """Names of ImageNet's 1000 classes of 2012 in the order of their synsets, as torchvision publishes them."""
+    from torchvision.models import AlexNet_Weights
+
+    return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:

@@ -142,8 +142,8 @@ def read_mean(path: Path) -> NDArray[np.float32]:
     image = image[0] if image.ndim == 4 and image.shape[0] == 1 else image
     if image.ndim != 3 or image.shape[0] not in (1, 3) or image.dtype.kind != "f":
         raise UserError(
-            f"{path} holds {image.dtype} values of shape {tuple(image.shape)}, no mean image: that is floating-point, "
-            "[1, 3, 256, 256] or the like"
+            f"{path} holds {image.dtype} values of shape {tuple(image.shape)}, no mean image: floating-point values "
+            "of shape [1, 3, 256, 256] or the like"
         )
     mean: NDArray[np.float32] = np.array(image, np.float32)
     if not np.isfinite(mean).all():

@@ -6,25 +6,28 @@ Kernels are [height, width, inputs, outputs] and [inputs, outputs]; maps are fla
 
 from __future__ import annotations
 
-import io
+import importlib.util
 import json
 import math
-import re
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.errors import UserError
+from alexnet.weights.foreign import _hdf5
 from alexnet.weights.foreign.keras_config import Described, describe
 from alexnet.weights.foreign.net import ForeignNet, Layer, Pixels, layer_of
 
-_MOST_OBJECTS = 20_000
-_LARGEST_ARRAY = 2 << 30  # bytes
-_DEFLATE_RATIO = 1032  # of zlib at most: what is stored cannot be more than that many times larger
-_LARGEST_CONFIG = 16 << 20
+_LARGEST_CONFIG = 16 << 20  # bytes
+_LARGEST_WEIGHTS = 4 << 30
+_LEAST_S = 20.0  # for the process that reads; a whole AlexNet takes it 2
+_BYTES_PER_S = 2e6  # and this much more time for larger files
 
 Array = NDArray[np.floating]
 
@@ -39,41 +42,55 @@ def read_keras(path: Path, content: bytes | None = None) -> ForeignNet:
     Raises:
         UserError: h5py is not installed; the file is damaged; or the net has layers that no AlexNet has.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise UserError(f"{path} is read with h5py: pip install 'alexnet[keras]'") from None
-
-    config, weights = _open(path, content)
-    try:
-        with h5py.File(weights, "r") as file:
-            reader = _Hdf5(path, file)
-            text = config if config is not None else reader.attribute(file, "model_config")
-            arrays = reader.arrays()
-    except UserError:
-        raise
-    except (MemoryError, Exception) as error:  # HDF5 fails in any way where bytes are wrong
-        raise UserError(f"{path} is damaged, or no file of Keras: {_first_line(error)}") from None
-    described = None if text is None else describe(path, _parse(path, text))
-    return _net(path, arrays, described)
+    if importlib.util.find_spec("h5py") is None:
+        raise UserError(f"{path} is read with h5py: pip install 'alexnet[keras]'")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text, weights = _unpack(path, content, folder)
+        arrays, own_text = _read_apart(path, weights, folder / "arrays.npz")
+    text = text or own_text
+    return _net(path, arrays, None if text is None else describe(path, _parse(path, text)))
 
 
-def _open(path: Path, content: bytes | None) -> tuple[str | None, Any]:
-    """The archive's description of the net, None for HDF5 by itself, and what h5py opens."""
-    source: Any = path if content is None else io.BytesIO(content)
+def _unpack(path: Path, content: bytes | None, folder: Path) -> tuple[str | None, Path]:
+    """The archive's description of the net, None for HDF5 by itself, and a file of HDF5."""
+    source = path
+    if content is not None:
+        source = folder / "file"
+        source.write_bytes(content)
     if not zipfile.is_zipfile(source):
         return None, source
     try:
         with zipfile.ZipFile(source) as archive:
             members = {each.filename: each for each in archive.infolist()}
-            for name, largest in (("config.json", _LARGEST_CONFIG), ("model.weights.h5", 2 * _LARGEST_ARRAY)):
+            for name, largest in (("config.json", _LARGEST_CONFIG), ("model.weights.h5", _LARGEST_WEIGHTS)):
                 if name not in members or members[name].file_size > largest:
                     raise UserError(f"{path} has no {name}, or an absurdly large one: is it a .keras file?")
-            return archive.read("config.json").decode("utf-8"), io.BytesIO(archive.read("model.weights.h5"))
+            weights = folder / "model.weights.h5"
+            weights.write_bytes(archive.read("model.weights.h5"))
+            return archive.read("config.json").decode("utf-8"), weights
     except UserError:
         raise
-    except (MemoryError, Exception) as error:
+    except Exception as error:  # the decompressors fail each in its own way
         raise UserError(f"{path} is a damaged .keras file: {_first_line(error)}") from None
+
+
+def _read_apart(path: Path, weights: Path, out: Path) -> tuple[dict[str, Array], str | None]:
+    """The arrays of an HDF5 file, in the order of the layers, and its description of the net."""
+    limit_s = _LEAST_S + weights.stat().st_size / _BYTES_PER_S
+    command = [sys.executable, "-I", _hdf5.__file__, str(weights.resolve()), str(out)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{path} is damaged: HDF5's library came to no end in {limit_s:.0f} s") from None
+    if done.returncode == _hdf5.REFUSED:
+        problem = done.stderr.decode("utf-8", "replace").strip()
+        raise UserError(f"{path} is damaged, or no file of Keras: {problem}")
+    if done.returncode:
+        raise UserError(f"{path} is damaged: HDF5's library failed on it (exit status {done.returncode})")
+    with np.load(out, allow_pickle=False) as found:
+        facts = json.loads(str(found["facts"]))
+        return {name: found[f"array{index}"] for index, name in enumerate(facts["names"])}, facts["description"]
 
 
 def _first_line(error: BaseException) -> str:
@@ -140,93 +157,3 @@ def _channels_first(weight: Array, maps: int) -> Array:
     if side * side * maps != inputs:
         return weight  # does not follow these maps; the shapes are compared later
     return weight.reshape(outputs, side, side, maps).transpose(0, 3, 1, 2).reshape(outputs, inputs)
-
-
-class _Hdf5:
-    """An HDF5 file, of which only plain arrays within are read: no link leads to another file."""
-
-    def __init__(self, path: Path, file: Any) -> None:
-        self.path, self.file = path, file
-        self.count = 0
-
-    def fail(self, problem: str) -> NoReturn:
-        raise UserError(f"{self.path}: {problem}")
-
-    def attribute(self, group: Any, name: str) -> str | None:
-        value = group.attrs.get(name)
-        if isinstance(value, bytes):
-            return value.decode("utf-8")
-        return value if isinstance(value, str) else None
-
-    def names(self, group: Any, name: str) -> list[str]:
-        """A list of texts in an attribute, which may be cut into several."""
-        parts = [group.attrs[name]] if name in group.attrs else []
-        while f"{name}{len(parts)}" in group.attrs:
-            parts.append(group.attrs[f"{name}{len(parts)}"])
-        texts = [each for part in parts for each in np.ravel(np.asarray(part)).tolist()]
-        return [each.decode("utf-8") if isinstance(each, bytes) else str(each) for each in texts]
-
-    def arrays(self) -> dict[str, Array]:
-        """All arrays of weights, in the order of the layers."""
-        root = self.child(self.file, "model_weights") if "model_weights" in self.file else self.file
-        found: dict[str, Array] = {}
-        if "layer_names" in root.attrs or "layer_names0" in root.attrs:
-            for layer in self.names(root, "layer_names"):
-                group = self.child(root, layer)
-                for name in self.names(group, "weight_names"):
-                    found[name] = self.values(group, name)
-            return found
-        self.collect(root, "", found, 0)
-        return {name: found[name] for name in sorted(found, key=_natural)}
-
-    def collect(self, group: Any, prefix: str, found: dict[str, Array], depth: int) -> None:
-        """Arrays `.../vars/0`, `.../vars/1` below `group`; those of the optimiser are left out."""
-        import h5py
-
-        if depth > 32:
-            self.fail("has groups in groups, more than 32 deep")
-        for name in group:
-            if depth == 0 and name in ("optimizer", "_trainer"):
-                continue
-            item = self.child(group, name)
-            path = f"{prefix}/{name}" if prefix else name
-            if isinstance(item, h5py.Group):
-                self.collect(item, path, found, depth + 1)
-            elif not prefix.endswith("seed_generator/vars") and "/seed_generator" not in path:
-                found[path.replace("/vars/", "/")] = self.values(group, name)
-
-    def child(self, group: Any, name: str) -> Any:
-        """What `group` has under a path of names, through no soft or external link."""
-        import h5py
-
-        for part in [each for each in name.split("/") if each]:
-            self.count += 1
-            if self.count > _MOST_OBJECTS:
-                self.fail(f"holds more than {_MOST_OBJECTS:,} objects: no file of Keras")
-            if not isinstance(group, h5py.Group) or part not in group:
-                self.fail(f"has no {name!r}: it is damaged")
-            if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-                self.fail(f"{part!r} is a link to elsewhere, which is not followed")
-            group = group[part]
-        return group
-
-    def values(self, group: Any, name: str) -> Array:
-        import h5py
-
-        data = self.child(group, name)
-        if not isinstance(data, h5py.Dataset) or data.shape is None:
-            self.fail(f"{name!r} is no array")
-        if data.dtype.kind != "f":
-            self.fail(f"{name!r} holds {data.dtype}, not floating-point numbers")
-        if data.external or data.is_virtual:
-            self.fail(f"{name!r} lies in another file, which is not read")
-        size = math.prod(int(side) for side in data.shape) * data.dtype.itemsize
-        if size > min(_LARGEST_ARRAY, _DEFLATE_RATIO * data.id.get_storage_size()):
-            self.fail(f"{name!r} claims {size:,} bytes and stores {data.id.get_storage_size():,}: it is damaged")
-        array: Array = np.asarray(data[...])
-        return array
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(len(p.lstrip("0")), p.lstrip("0")) if i % 2 else (0, p) for i, p in enumerate(parts)]

@@ -1,12 +1,12 @@
-"""MatConvNet's nets (`imagenet-caffe-alex.mat` and its like), read with scipy.
+"""MatConvNet's nets (`imagenet-caffe-alex.mat` and its like).
 
-A net of its `SimpleNN` is a cell array `layers` of structs, at the top or in a struct `net`. Arrays are [height, width,
-channels, outputs], dense layers are convolutions as large as their maps, and colours are red, green, blue in 0..255 (vlfeat/matconvnet, matlab/simplenn/vl_simplenn.m and utils/import-caffe.py).
+A net of its `SimpleNN` is a cell array `layers` of structs, at the top or in a struct `net`. Arrays are [height,
+width, channels, outputs], dense layers are convolutions as large as their maps, and colours are red, green, blue in
+0..255 (vlfeat/matconvnet, matlab/simplenn/vl_simplenn.m and utils/import-caffe.py).
 """
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.errors import UserError
-from alexnet.weights.foreign.net import ForeignNet, Layer, Pixels, Step, layer_of
+from alexnet.weights.foreign.matlab import Struct, read_mat
+from alexnet.weights.foreign.net import ForeignNet, Kind, Layer, Pixels, Step, layer_of
 
 _WITHOUT_EFFECT = {"dropout", "softmax", "softmaxloss", "loss"}
 _NATIVE_PX = 227  # of the nets it publishes, where a file does not say
@@ -31,13 +32,7 @@ def read_matconvnet(path: Path, content: bytes) -> ForeignNet:
     Raises:
         UserError: the file is damaged, or holds no net of MatConvNet's SimpleNN that is like AlexNet.
     """
-    import scipy.io
-
-    try:
-        variables: dict[str, Any] = scipy.io.loadmat(io.BytesIO(content))
-    except (MemoryError, Exception) as error:  # scipy fails in any way where bytes are wrong
-        raise UserError(f"{path} is damaged, or no .mat file of MATLAB 5 to 7: {error}") from None
-    return _Reader(path).net(variables)
+    return _Reader(path).net(read_mat(path, content))
 
 
 class _Reader:
@@ -49,46 +44,46 @@ class _Reader:
     def fail(self, problem: str) -> NoReturn:
         raise UserError(f"{self.path}: {problem}")
 
-    def net(self, variables: dict[str, Any]) -> ForeignNet:
-        root: Any = variables if "layers" in variables else _only(variables.get("net"))
-        if root is None or _get(root, "layers") is None:
-            self.fail("holds no 'layers': only nets of MatConvNet's SimpleNN are read")
-        if _get(root, "params") is not None:
+    def net(self, variables: Struct) -> ForeignNet:
+        root = variables if "layers" in variables else _struct(variables.get("net"))
+        layers = root.get("layers")
+        if "params" in root:
             self.fail("holds a DagNN: convert it to a SimpleNN in MATLAB first")
-        meta = _only(_get(root, "meta"))
-        normalisation = _only(_get(meta, "normalization")) if meta is not None else _only(_get(root, "normalization"))
-        classes = _only(_get(meta, "classes")) if meta is not None else _only(_get(root, "classes"))
-        size = self.numbers(_get(normalisation, "imageSize"))
+        if not isinstance(layers, list) or not layers or len(layers) > 1000:
+            self.fail("holds no 'layers': only nets of MatConvNet's SimpleNN are read")
+        meta = _struct(root.get("meta")) or root
+        normalisation = _struct(meta.get("normalization"))
+        size = self.numbers(normalisation.get("imageSize"))
         px = int(size[0]) if len(size) >= 2 and size[0] == size[1] and 0 < size[0] < _LARGEST_WINDOW else None
         side = px or _NATIVE_PX
-        for cell in np.ravel(_get(root, "layers"))[:1000]:
-            side = self.add(_only(cell), side)
+        for layer in layers:
+            side = self.add(_struct(layer), side)
         return ForeignNet(
             what="MatConvNet",
             layers=self.layers,
             steps=self.steps,
             image_px=px,
-            pixels=self.pixels(normalisation),
-            class_names=self.names(classes),
+            pixels=self.pixels(normalisation.get("averageImage")),
+            class_names=self.names(_struct(meta.get("classes")).get("description")),
         )
 
-    def add(self, layer: Any, side: int) -> int:
+    def add(self, layer: Struct, side: int) -> int:
         """Take up the next layer, which is given maps of that side; the side of its own maps."""
-        kind, name = _text(_get(layer, "type")), _text(_get(layer, "name")) or f"layer {len(self.steps)}"
+        kind, name = _text(layer.get("type")), _text(layer.get("name")) or f"layer {len(self.steps)}"
         if kind == "relu":
-            if self.numbers(_get(layer, "leak")) not in ([], [0.0]):
+            if self.numbers(layer.get("leak")) not in ([], [0.0]):
                 self.fail(f"layer {name!r} is a leaky ReLU")
             self.steps.append(Step("activation", name, {"function": "relu"}))
         elif kind in ("normalize", "lrn"):
-            numbers = self.numbers(_get(layer, "param"))
+            numbers = self.numbers(layer.get("param"))
             if len(numbers) != 4:
                 self.fail(f"layer {name!r} has {len(numbers)} parameters, not 4")
             keys = ("maps", "k", "alpha", "beta")
             self.steps.append(Step("normalisation", name, dict(zip(keys, numbers, strict=True))))
         elif kind == "pool":
-            if _text(_get(layer, "method")) not in ("", "max"):
+            if _text(layer.get("method")) not in ("", "max"):
                 self.fail(f"layer {name!r} takes means; AlexNet pools by maxima")
-            kernel = self.square(name, _get(layer, "pool"), 1)
+            kernel = self.square(name, layer.get("pool"), 1)
             return self.window("max pooling", layer, name, kernel, side)
         elif kind == "conv":
             return self.add_weighted(layer, name, side)
@@ -96,10 +91,13 @@ class _Reader:
             self.fail(f"layer {name!r} is of the type {kind!r}, which no AlexNet has")
         return side
 
-    def add_weighted(self, layer: Any, name: str, side: int) -> int:
-        weights = _get(layer, "weights")
-        arrays = list(np.ravel(weights)) if weights is not None else [_get(layer, "filters"), _get(layer, "biases")]
-        if len(arrays) != 2 or not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size for a in arrays):
+    def add_weighted(self, layer: Struct, name: str, side: int) -> int:
+        arrays: Any = layer.get("weights", [layer.get("filters"), layer.get("biases")])
+        if (
+            not isinstance(arrays, list)
+            or len(arrays) != 2
+            or not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.size for a in arrays)
+        ):
             self.fail(f"layer {name!r} has no filters and biases")
         filters: Any = arrays[0]
         if not 2 <= filters.ndim <= 4:
@@ -107,12 +105,10 @@ class _Reader:
         filters = filters.reshape(filters.shape + (1,) * (4 - filters.ndim))  # MATLAB drops last axes of 1
         weight: NDArray[Any] = filters.transpose(3, 2, 0, 1)
         kernel = weight.shape[2]
-        before = self.pads(name, _get(layer, "pad"))
+        before = self.pads(name, layer.get("pad"))
         if weight.shape[2] == weight.shape[3] == side and before == (0, 0):
             self.steps.append(Step("dense", name, {}))
-            self.layers.append(
-                layer_of(self.path, name, weight.reshape(len(weight), -1), arrays[1], ("filters", "biases"))
-            )
+            self.keep(name, weight.reshape(len(weight), -1), arrays[1])
             return 1
         inputs = self.layers[-1].weight.shape[0] if self.layers else weight.shape[1]
         groups = max(1, inputs // weight.shape[1])
@@ -122,9 +118,9 @@ class _Reader:
     def keep(self, name: str, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
         self.layers.append(layer_of(self.path, name, weight, bias, ("filters", "biases")))
 
-    def window(self, kind: Any, layer: Any, name: str, kernel: int, side: int, **more: float) -> int:
-        stride = self.square(name, _get(layer, "stride"), 1)
-        before, after = self.pads(name, _get(layer, "pad"))
+    def window(self, kind: Kind, layer: Struct, name: str, kernel: int, side: int, **more: float) -> int:
+        stride = self.square(name, layer.get("stride"), 1)
+        before, after = self.pads(name, layer.get("pad"))
         settings = {"kernel": kernel, "stride": stride, "before": before, "after": after, **more}
         self.steps.append(Step(kind, name, settings))
         return max(0, (side + before + after - kernel) // max(1, stride) + 1)
@@ -153,42 +149,29 @@ class _Reader:
             return []
         return [float(number) for number in np.ravel(value)]
 
-    def pixels(self, normalisation: Any) -> Pixels:
-        image = _get(normalisation, "averageImage")
+    def pixels(self, image: Any) -> Pixels:
         if not isinstance(image, np.ndarray) or image.dtype.kind not in "fiu" or image.size in (0, 2):
             return Pixels()
+        if not np.isfinite(image).all():
+            self.fail("its averageImage holds NaN or infinity")
         if image.size in (1, 3):
             return Pixels(mean=tuple(float(value) for value in np.ravel(image)))
         if image.ndim != 3 or image.shape[2] not in (1, 3):
             self.fail(f"its averageImage has the shape {image.shape}, not height x width x 3")
-        mean = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
-        if not np.isfinite(mean).all():
-            self.fail("its averageImage holds NaN or infinity")
-        return Pixels(mean_image=mean)
+        return Pixels(mean_image=np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))
 
-    def names(self, classes: Any) -> tuple[str, ...] | None:
-        described = _get(classes, "description")
-        if not isinstance(described, np.ndarray) or described.dtype != object:
+    def names(self, described: Any) -> tuple[str, ...] | None:
+        if not isinstance(described, list) or not all(isinstance(each, str) for each in described):
             return None
-        return tuple(_text(each) for each in np.ravel(described)) or None
+        return tuple(described) or None
 
 
-def _only(value: Any) -> Any:
-    """The struct in an array of one, or None."""
-    while isinstance(value, np.ndarray) and value.size == 1 and value.dtype == object:
-        value = value.reshape(-1)[0]
-    if isinstance(value, np.ndarray) and value.dtype.names and value.size == 1:
-        return value.reshape(-1)[0]
-    return value if isinstance(value, np.void) else None
-
-
-def _get(struct: Any, name: str) -> Any:
-    """A field of a struct or a variable of the file; None where it has none."""
-    if isinstance(struct, dict):
-        return struct.get(name)
-    return struct[name] if isinstance(struct, np.void) and name in (struct.dtype.names or ()) else None
+def _struct(value: Any) -> Struct:
+    """The struct, which MATLAB may keep in a cell of its own; an empty one where it is none."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
-    is_text = isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1
-    return str(value.reshape(-1)[0]) if is_text else ""
+    return value if isinstance(value, str) else ""

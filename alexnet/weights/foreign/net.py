@@ -90,15 +90,19 @@ def layer_of(
         parts: what weight and bias are called in errors, after the layer's name.
 
     Raises:
-        UserError: there are not as many biases as outputs.
+        UserError: there are not as many biases as outputs, or a value is not finite.
     """
     outputs = weight.shape[0]
     if bias is not None and bias.size != outputs:
         raise UserError(f"{path}: layer {name!r} has {outputs} outputs and {bias.size} biases: the file is damaged")
     values = np.zeros(outputs, np.float32) if bias is None else bias.reshape(-1)
-    return Layer(f"{name}.{parts[0]}", as_tensor(weight), f"{name}.{parts[1]}", as_tensor(values))
+    tensors = as_tensor(weight), as_tensor(values)
+    if not all(torch.isfinite(tensor.sum(dtype=torch.float64)) for tensor in tensors):
+        raise UserError(f"{path}: layer {name!r} holds NaN or infinity: the file is damaged, or training diverged")
+    return Layer(f"{name}.{parts[0]}", tensors[0], f"{name}.{parts[1]}", tensors[1])
 
 
 def as_tensor(array: NDArray[np.floating]) -> Tensor:
     """A copy of `array` as fp32, contiguous and in the machine's byte order."""
-    return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
+    with np.errstate(over="ignore"):  # what fp32 cannot hold becomes infinity
+        return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
