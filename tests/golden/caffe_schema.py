@@ -41,9 +41,9 @@ def schema(*, packed: bool = True) -> SimpleNamespace:
 
     message("BlobShape", [("dim", 1, _MANY, _INT64, True)])
     message("BlobProto", [
-        ("num", 1, _ONE, _INT32), ("channels", 2, _ONE, _INT32), ("height", 3, _ONE, _INT32), ("width", 4, _ONE, _INT32),
-        ("data", 5, _MANY, _FLOAT, packed), ("diff", 6, _MANY, _FLOAT, packed), ("shape", 7, _ONE, _MESSAGE, "BlobShape"),
-        ("double_data", 8, _MANY, _DOUBLE, packed),
+        ("num", 1, _ONE, _INT32), ("channels", 2, _ONE, _INT32), ("height", 3, _ONE, _INT32),
+        ("width", 4, _ONE, _INT32), ("data", 5, _MANY, _FLOAT, packed), ("diff", 6, _MANY, _FLOAT, packed),
+        ("shape", 7, _ONE, _MESSAGE, "BlobShape"), ("double_data", 8, _MANY, _DOUBLE, packed),
     ])  # fmt: skip
     message("ConvolutionParameter", _CONVOLUTION)
     message("PoolingParameter", _POOLING)
@@ -60,10 +60,10 @@ def schema(*, packed: bool = True) -> SimpleNamespace:
         ("pooling_param", 121, _ONE, _MESSAGE, "PoolingParameter"),
     ])  # fmt: skip
     message("V0LayerParameter", [
-        ("name", 1, _ONE, _TEXT), ("type", 2, _ONE, _TEXT), ("num_output", 3, _ONE, _UINT32), ("pad", 7, _ONE, _UINT32),
-        ("kernelsize", 8, _ONE, _UINT32), ("group", 9, _ONE, _UINT32), ("stride", 10, _ONE, _UINT32),
-        ("pool", 11, _ONE, _INT32), ("local_size", 13, _ONE, _UINT32), ("alpha", 14, _ONE, _FLOAT),
-        ("beta", 15, _ONE, _FLOAT), ("scale", 17, _ONE, _FLOAT), ("cropsize", 20, _ONE, _UINT32),
+        ("name", 1, _ONE, _TEXT), ("type", 2, _ONE, _TEXT), ("num_output", 3, _ONE, _UINT32),
+        ("pad", 7, _ONE, _UINT32), ("kernelsize", 8, _ONE, _UINT32), ("group", 9, _ONE, _UINT32),
+        ("stride", 10, _ONE, _UINT32), ("pool", 11, _ONE, _INT32), ("local_size", 13, _ONE, _UINT32),
+        ("alpha", 14, _ONE, _FLOAT), ("beta", 15, _ONE, _FLOAT), ("scale", 17, _ONE, _FLOAT), ("cropsize", 20, _ONE, _UINT32),
         ("blobs", 50, _MANY, _MESSAGE, "BlobProto"), ("blobs_lr", 51, _MANY, _FLOAT),
     ])  # fmt: skip
     message("V1LayerParameter", [

@@ -48,7 +48,8 @@ def caffe(form: str, *, packed: bool) -> bytes:
 
     net = schema(packed=packed).NetParameter(name="small")
     kinds = {"Convolution": (4, "conv"), "ReLU": (18, "relu"), "LRN": (15, "lrn"), "Pooling": (17, "pool"),
-             "InnerProduct": (14, "innerproduct"), "SoftmaxWithLoss": (21, "softmax_loss"), "Data": (5, "data")}  # fmt: skip
+             "InnerProduct": (14, "innerproduct"), "SoftmaxWithLoss": (21, "softmax_loss"),
+             "Data": (5, "data")}  # fmt: skip
     is_v0 = form == "v0"
 
     def layer(name: str, kind: str) -> Any:

@@ -143,6 +143,10 @@ class _Builder:
             if self._whole(layer, "dilation", 1) != 1:
                 self.fail(layer, "is dilated, as no layer of an AlexNet is")
             self.has_settings &= any(name in layer.settings for name in ("kernel_size", "kernel_h"))
+            kernel = self._square(layer, "kernel_size", "kernel", weight.shape[3])
+            if weight.shape[2:] != (kernel, kernel):
+                sides = "x".join(map(str, weight.shape[2:]))
+                self.fail(layer, f"has weights of {sides} px and a kernel_size of {kernel}")
             padding = self._square(layer, "pad", "pad", 0) + self._padding
             self._padding = 0
             self._step(

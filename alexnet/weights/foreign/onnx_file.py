@@ -22,6 +22,8 @@ _MOST_AXES = 16
 
 @dataclass
 class Tensor:
+    """Numbers, in the file or beside it."""
+
     dims: list[int] = field(default_factory=list)
     dtype: int = 0
     raw: memoryview | None = None
@@ -33,6 +35,8 @@ class Tensor:
 
 @dataclass
 class Node:
+    """An operator."""
+
     op: str = ""
     name: str = ""
     inputs: list[str] = field(default_factory=list)
@@ -42,6 +46,8 @@ class Node:
 
 @dataclass
 class Graph:
+    """Operators, constants and inputs."""
+
     nodes: list[Node] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     inputs: dict[str, list[int]] = field(default_factory=dict)
