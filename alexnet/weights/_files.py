@@ -63,10 +63,10 @@ def looks_like_onnx(head: bytes) -> bool:
 
 
 def looks_like_caffemodel(head: bytes) -> bool:
-    """Whether these may be a `.caffemodel`'s first bytes: the net's name, or a layer of either form."""
+    """Whether these may be a `.caffemodel`'s first bytes: the net's name, its input, or a layer of either form."""
     if head[:1] == b"\x0a" and len(head) > 2 and head[1] < 0x80 and len(head) > head[1] + 2:
         return looks_like_caffemodel(head[2 + head[1] :]) or head[2 + head[1]] in b"\x12\x1a\x20\x22\x28\x32\x38\x42"
-    return head[:1] == b"\x12" or head[:2] == b"\xa2\x06"
+    return head[:1] in (b"\x12", b"\x1a") or head[:2] == b"\xa2\x06"
 
 
 def _archive(path: Path) -> Format:

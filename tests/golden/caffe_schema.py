@@ -63,8 +63,8 @@ def schema(*, packed: bool = True) -> SimpleNamespace:
         ("name", 1, _ONE, _TEXT), ("type", 2, _ONE, _TEXT), ("num_output", 3, _ONE, _UINT32),
         ("pad", 7, _ONE, _UINT32), ("kernelsize", 8, _ONE, _UINT32), ("group", 9, _ONE, _UINT32),
         ("stride", 10, _ONE, _UINT32), ("pool", 11, _ONE, _INT32), ("local_size", 13, _ONE, _UINT32),
-        ("alpha", 14, _ONE, _FLOAT), ("beta", 15, _ONE, _FLOAT), ("scale", 17, _ONE, _FLOAT), ("cropsize", 20, _ONE, _UINT32),
-        ("blobs", 50, _MANY, _MESSAGE, "BlobProto"), ("blobs_lr", 51, _MANY, _FLOAT),
+        ("alpha", 14, _ONE, _FLOAT), ("beta", 15, _ONE, _FLOAT), ("scale", 17, _ONE, _FLOAT),
+        ("cropsize", 20, _ONE, _UINT32), ("blobs", 50, _MANY, _MESSAGE, "BlobProto"), ("blobs_lr", 51, _MANY, _FLOAT),
     ])  # fmt: skip
     message("V1LayerParameter", [
         ("layer", 1, _ONE, _MESSAGE, "V0LayerParameter"), ("bottom", 2, _MANY, _TEXT), ("top", 3, _MANY, _TEXT),

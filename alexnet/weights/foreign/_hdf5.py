@@ -1,8 +1,8 @@
 """Reads Keras's HDF5 files in a process of its own: HDF5's library can crash or go round in circles on damaged ones.
 
-Run by its path, as `python _hdf5.py FILE OUT`; imports nothing of the package. Writes to OUT, an `.npz`: the arrays
-`array0`, `array1`, ..., and as JSON in `facts` their names and the description of the net. Exits with 3 and one line
-on its error stream where the file is not what it should be.
+Run by its path, with the paths of the file and of what to write as a JSON list on its input; imports nothing of the
+package. Writes an `.npz`: the arrays `array0`, `array1`, ..., and as JSON in `facts` their names and the description of
+the net. Exits with 3 and one line on its error stream where the file is not what it should be.
 """
 
 from __future__ import annotations
@@ -145,4 +145,4 @@ def main(source: str, out: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1], sys.argv[2]))
+    raise SystemExit(main(*json.load(sys.stdin)))

@@ -78,9 +78,10 @@ def _unpack(path: Path, content: bytes | None, folder: Path) -> tuple[str | None
 def _read_apart(path: Path, weights: Path, out: Path) -> tuple[dict[str, Array], str | None]:
     """The arrays of an HDF5 file, in the order of the layers, and its description of the net."""
     limit_s = _LEAST_S + weights.stat().st_size / _BYTES_PER_S
-    command = [sys.executable, "-I", _hdf5.__file__, str(weights.resolve()), str(out)]
+    command = [sys.executable, "-P", _hdf5.__file__]
+    paths = json.dumps([str(weights.resolve()), str(out)]).encode()
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
+        done = subprocess.run(command, input=paths, capture_output=True, timeout=limit_s, check=False)
     except subprocess.TimeoutExpired:
         raise UserError(f"{path} is damaged: HDF5's library came to no end in {limit_s:.0f} s") from None
     if done.returncode == _hdf5.REFUSED:
