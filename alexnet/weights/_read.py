@@ -20,7 +20,7 @@ from alexnet.weights.mxnet import read_params
 from alexnet.weights.native import is_native, read_tensors
 from alexnet.weights.torchvision import read_state_dict
 
-_LARGEST_MEMBER = 4 << 30  # bytes, once unpacked
+_LARGEST_MEMBER = 1 << 30  # bytes, once unpacked
 KNOWN = (
     "an MXNet .params, a PyTorch .pth, a .safetensors, a Caffe .caffemodel, an ONNX, a Keras (.keras, .h5) or a "
     "MatConvNet .mat file"

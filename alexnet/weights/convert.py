@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,9 +127,7 @@ def _chosen_pixels(source: Path, net: ForeignNet, channels: Channels | None) -> 
         raise UserError(
             f"{source} has inputs of {in_channels} channels, which have no order of colours: drop channels"
         )
-    if pixels is None:
-        pixels = Pixels(scale=0)
-    return Pixels(bgr=channels == "bgr", scale=pixels.scale, mean=pixels.mean, mean_image=pixels.mean_image)
+    return replace(pixels or Pixels(scale=None), bgr=channels == "bgr")
 
 
 def _preprocessing(
@@ -142,7 +141,7 @@ def _preprocessing(
     """How images become input, and what of it was assumed."""
     in_channels, image_px = choice.options["in_channels"], choice.options["image_px"]
     remark = ""
-    if pixels is None or pixels.scale == 0:
+    if pixels is None or pixels.scale is None:
         if (mean is None) != (std is None):
             raise UserError("give both mean and std, or neither")
         if mean is None or std is None:

@@ -226,6 +226,28 @@ def test_the_models_zoos_onnx_against_onnxruntime(tmp_path, values):
     assert np.allclose(found.numpy(), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the exporter
+def test_torchs_export_of_torchvisions_net(tmp_path):
+    """By torch.onnx, with its weights in a file beside."""
+    pytest.importorskip("onnxscript")
+    import torchvision
+
+    torch.manual_seed(0)
+    net = torchvision.models.alexnet(num_classes=5).eval()
+    x_NCHW = torch.randn(2, 3, 224, 224)
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(
+        net, (x_NCHW,), path, dynamo=True, external_data=True, dynamic_shapes=({0: "n"},), verbose=False
+    )
+    assert (tmp_path / "net.onnx.data").is_file()
+    ours, card = weights.convert(path)
+    assert card.model == "alexnet_owt"
+    assert card.preprocessing.mean == (0.485, 0.456, 0.406)
+    with torch.no_grad():
+        assert torch.equal(ours(x_NCHW), net(x_NCHW))
+
+
 def test_matconvnets_caffe_alex(tmp_path, values):
     """Against Caffe's own computation; its mean image is as large as the input, and its colours red first."""
     import scipy.io

@@ -1,7 +1,7 @@
 """Reads Keras's HDF5 files in a process of its own: HDF5's library can crash or go round in circles on damaged ones.
 
 Run by its path, with the paths of the file and of what to write as a JSON list on its input; imports nothing of the
-package. Writes an `.npz`: the arrays `array0`, `array1`, ..., and as JSON in `facts` their names and the description of
+package. Writes an `.npz`: the arrays `array0`, `array1`, ..., and as JSON in `facts` their names and what describes
 the net. Exits with 3 and one line on its error stream where the file is not what it should be.
 """
 

@@ -135,7 +135,7 @@ def read_mean(path: Path) -> NDArray[np.float32]:
     if content[:6] == b"\x93NUMPY":
         try:
             image: Any = np.load(path, allow_pickle=False, mmap_mode="r")
-        except (ValueError, OSError, EOFError) as error:
+        except Exception as error:  # numpy parses its header as Python's literals, which fail in many ways
             raise UserError(f"{path} is damaged: {error}") from None
     else:
         image = _blob(Message(path, content, what="the mean image"))

@@ -25,7 +25,7 @@ from alexnet.weights.foreign.keras_config import Described, describe
 from alexnet.weights.foreign.net import ForeignNet, Layer, Pixels, layer_of
 
 _LARGEST_CONFIG = 16 << 20  # bytes
-_LARGEST_WEIGHTS = 4 << 30
+_LARGEST_WEIGHTS = 2 << 30
 _LEAST_S = 20.0  # for the process that reads; a whole AlexNet takes it 2
 _BYTES_PER_S = 2e6  # and this much more time for larger files
 

@@ -27,7 +27,7 @@ _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8
            17: "u2", 18: "u4"}  # fmt: skip
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _CHAR, _NUMBERS = 1, 2, 4, range(6, 16)
-_LARGEST = 4 << 30  # bytes of an element, unpacked
+_LARGEST = 1 << 30  # bytes of an element, unpacked
 _MOST_VALUES = 200_000
 _DEEPEST = 16
 

@@ -50,7 +50,8 @@ class Pixels:
 
     bgr: bool = False
     """Whether the first layer's weights take blue, green and red, in this order."""
-    scale: float = 1.0
+    scale: float | None = 1.0
+    """None: unknown."""
     mean: tuple[float, ...] | None = None
     """Of each channel, in grey levels of 0..255; red first, whatever the net's order."""
     mean_image: NDArray[np.float32] | None = None
