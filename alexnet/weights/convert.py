@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alexnet import models
 from alexnet.card import ModelCard, Preprocessing
+from alexnet.config import Fit
 from alexnet.errors import UserError
 from alexnet.models import ConvNet
 from alexnet.weights._choose import Choice, choose, expected_entries
@@ -39,6 +40,7 @@ def convert(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     resize_px: int | None = None,
+    fit: Fit | None = None,
     prototxt: str | Path | None = None,
     mean_image: str | Path | None = None,
     channels: Channels | None = None,
@@ -63,6 +65,7 @@ def convert(
             alone); and the network's usual ones otherwise.
         resize_px: side that images are brought to before the network's input is cut out; None: that of the mean
             image, 256 for Caffe's nets of 193 to 255 px, the input's own otherwise.
+        fit: what becomes of images that are not square; None: squash for Caffe's nets, as Caffe did, crop otherwise.
         prototxt: for Caffe: the net's description, where it is not in the file.
         mean_image: for Caffe: its mean image, a `.binaryproto` or `.npy`, instead of `mean`.
         channels: order of colours that the first layer's weights take; None: what the format implies (bgr for Caffe).
@@ -103,6 +106,7 @@ def convert(
             "name each output once, in order"
         )
     preprocessing, remark = _preprocessing(net, pixels, choice, mean, std, resize_px)
+    preprocessing = replace(preprocessing, fit=fit or ("squash" if pixels and pixels.squashes else "crop"))
     _fill(choice, is_bgr=pixels is not None and pixels.bgr)
     if image is not None:
         _fill_mean_image(source, choice.model, image, preprocessing)

@@ -132,6 +132,7 @@ def test_a_prediction_is_caffes_without_a_flag(tmp_path, schema, caffemodels, va
     assert (card.model, card.options["variant"], card.options["mean_image"]) == ("alexnet_2012", variant, True)
     assert (card.preprocessing.image_px, card.preprocessing.resize_px) == (PX, 80)
     assert card.preprocessing.std == (1 / 255,) * 3
+    assert card.preprocessing.fit == "squash"
     weights.save(tmp_path / "net.safetensors", net, card)
     pixels_HWC = rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)
     found = dict(alexnet.load(tmp_path / "net.safetensors").predict(pixels_HWC, top=CLASSES).classes)
@@ -154,7 +155,8 @@ def test_without_a_mean_image_imagenets_mean_is_assumed_and_said(tmp_path, caffe
     assert card.source.endswith("ImageNet's mean assumed)")
     assert card.class_names == tuple("0123456")
     net, card = weights.convert(path, mean=[0.5] * 3, channels="rgb")
-    assert card.preprocessing.mean == (0.5,) * 3
+    assert (card.preprocessing.mean, card.preprocessing.fit) == ((0.5,) * 3, "squash")
+    assert weights.convert(path, fit="crop")[1].preprocessing.fit == "crop"
     assert np.array_equal(net.features.conv1.weight.detach().numpy(), values["conv1"][0])  # taken as it is
 
 

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from alexnet.cli import show
 from alexnet.cli.commands.common import OK, OptionalPath
-from alexnet.config import Activation, ModelName, Variant
+from alexnet.config import Activation, Fit, ModelName, Variant
 from alexnet.errors import UserError
 
 _IMAGENET = "imagenet"
@@ -26,6 +26,7 @@ def convert(
     mean: Annotated[tuple[str, ...] | None, arg(metavar="FILE|NUMBERS")] = None,
     std: tuple[float, ...] | None = None,
     resize_px: int | None = None,
+    fit: Fit | None = None,
     channels: Literal["rgb", "bgr"] | None = None,
     prototxt: OptionalPath = None,
     overwrite: bool = False,
@@ -50,6 +51,8 @@ def convert(
             MXNet).
         resize_px: Side that images are brought to before the centre is cut out for the network; default: 256 for
             Caffe's nets, the network's own otherwise.
+        fit: What becomes of images that are not square; default: squash for Caffe's nets, as Caffe did, crop
+            otherwise.
         channels: Order of colours the weights take; default: bgr for Caffe's nets, rgb otherwise.
         prototxt: Caffe's description of the net, where it is not in the .caffemodel.
         overwrite: Replace an existing file.
@@ -61,7 +64,14 @@ def convert(
     if dst.exists() and not overwrite:
         raise UserError(f"{dst} exists: name another file, or pass --overwrite")
     options = {name: value for name, value in (("activation", activation), ("variant", variant)) if value is not None}
-    how: Any = {"std": std, "resize_px": resize_px, "channels": channels, "prototxt": prototxt, **_mean(mean)}
+    how: Any = {
+        "std": std,
+        "resize_px": resize_px,
+        "fit": fit,
+        "channels": channels,
+        "prototxt": prototxt,
+        **_mean(mean),
+    }
     names = None if classes is None else _class_names(classes)
     network, card = weights.convert(src, model, names, options=options, **how)
     weights.save(dst, network, card)

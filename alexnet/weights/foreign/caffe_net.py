@@ -77,6 +77,7 @@ def _pixels(builder: _Builder, in_channels: int, image: Blob | None) -> Pixels:
         image = np.ascontiguousarray(image[::-1])
     return Pixels(
         bgr=bgr,
+        squashes=True,  # as convert_imageset and pycaffe's Classifier do
         scale=builder.scale,
         mean=tuple(values[::-1] if bgr else values) if len(values) == in_channels else None,
         mean_image=image,

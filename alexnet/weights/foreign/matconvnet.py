@@ -7,6 +7,7 @@ width, channels, outputs], dense layers are convolutions as large as their maps,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,7 +64,10 @@ class _Reader:
             layers=self.layers,
             steps=self.steps,
             image_px=px,
-            pixels=self.pixels(normalisation.get("averageImage")),
+            pixels=replace(
+                self.pixels(normalisation.get("averageImage")),
+                squashes=self.numbers(normalisation.get("keepAspect")) == [0.0],
+            ),
             class_names=self.names(_struct(meta.get("classes")).get("description")),
         )
 

@@ -52,6 +52,8 @@ class Pixels:
     """Whether the first layer's weights take blue, green and red, in this order."""
     scale: float | None = 1.0
     """None: unknown."""
+    squashes: bool = False
+    """Whether pictures that are not square were squashed to it, instead of cut."""
     mean: tuple[float, ...] | None = None
     """Of each channel, in grey levels of 0..255; red first, whatever the net's order."""
     mean_image: NDArray[np.float32] | None = None

@@ -82,7 +82,9 @@ class _Walk:
             layers=self.layers,
             steps=self.steps,
             image_px=dims[2] if is_square else None,
-            pixels=Pixels(bgr=True) if channels == 3 and producer != "pytorch" and self.is_caffes() else None,
+            pixels=Pixels(bgr=True, squashes=True)
+            if channels == 3 and producer != "pytorch" and self.is_caffes()
+            else None,
             class_names=class_names,
         )
 

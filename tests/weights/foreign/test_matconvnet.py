@@ -31,6 +31,7 @@ def test_a_net_as_matconvnet_imports_caffes(golden, check_weights):
     assert net.pixels.mean_image.shape == (3, 8, 8)
     assert net.pixels.mean_image[2, 1, 0] == 8 * 3 + 2  # [height, width, channel] counted up in that order
     assert not net.pixels.bgr
+    assert net.pixels.squashes  # keepAspect is false
 
 
 @pytest.mark.parametrize("compressed", [False, True])
