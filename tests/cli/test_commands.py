@@ -180,6 +180,38 @@ def test_convert_refuses_what_it_cannot_do(alexnet, tmp_path: Path) -> None:
         assert not (tmp_path / words[1]).exists()
 
 
+def test_convert_finds_the_network_and_says_where_weights_came_from(alexnet, tmp_path: Path) -> None:
+    import torch
+
+    from alexnet import models, weights
+
+    torch.save(models.tiny_alexnet().state_dict(), tmp_path / "net.pt")
+    done = alexnet("convert", "net.pt", "net.safetensors", "--mean", 0.5, 0.5, 0.5, "--std", 1, 1, 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "net.safetensors: tiny_alexnet, 10 classes, 32 px"
+    assert second.startswith("from net.pt (PyTorch state dict, sha256 ")
+    card = weights.read_card(tmp_path / "net.safetensors")
+    assert card.class_names == tuple("0123456789")
+    assert card.preprocessing.mean == (0.5,) * 3
+
+
+def test_convert_explains_a_mean_it_does_not_take(alexnet, tmp_path: Path) -> None:
+    import torch
+
+    from alexnet import models
+
+    torch.save(models.tiny_alexnet().state_dict(), tmp_path / "net.pt")
+    for mean, problem in (
+        ((104, 117, 123), "in 0..1, red first: divide by 255, --mean 0.4078 0.4588 0.4824"),
+        (("a", "b"), "takes one file, or a number for each channel"),
+        (("mean.npy",), "is no .caffemodel: drop --mean mean.npy"),
+    ):
+        done = alexnet("convert", "net.pt", "net.safetensors", "--mean", *mean, cwd=tmp_path)
+        assert done.returncode == 2
+        assert problem in done.stderr
+
+
 def test_lists(alexnet) -> None:
     recipes = json.loads(alexnet("recipes", "--json").stdout)
     assert {
