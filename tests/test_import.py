@@ -15,7 +15,7 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
-    {"_version", "errors", "files", "text"},
+    {"_version", "errors", "files", "text", "web"},
     {"_checks", "system"},
     {"card", "config", "plain"},
     {"distributed"},
