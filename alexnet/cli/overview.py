@@ -16,6 +16,7 @@ GROUPS = {
     },
     "Use": {
         "predict": "classify image files",
+        "serve": "a page and an HTTP service that classify images",
         "evaluate": "measure accuracy on a data set",
         "convert": "read weights of MXNet or torchvision",
         "models": "list the networks, and the trained ones that come with alexnet",
