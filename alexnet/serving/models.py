@@ -141,7 +141,7 @@ class Models:
             old = self._batchers.get(engine.name)
             self._batchers[engine.name] = Batcher(
                 engine,
-                max_batch=settings.max_batch,
+                max_batch=settings.max_batch or engine.fastest_batch,
                 max_waiting=settings.max_waiting,
                 decoders=max(1, usable_cores()),
                 on_batch=functools.partial(self._metrics.on_batch, engine.name),
@@ -172,6 +172,6 @@ def read_engine(source: ModelSource, settings: Settings) -> Engine:
         backend = OnnxBackend(classifier, settings.threads)
     engine = Engine(source.name, classifier, settings.max_pixels, backend)
     blank = np.zeros(engine.input_shape, np.uint8)
-    for count in {1, min(8, settings.max_batch)}:
+    for count in (1, settings.max_batch or engine.fastest_batch):
         engine.score([blank] * count)
     return engine

@@ -88,7 +88,12 @@ def _answer(
     predictions = []
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Problem):
-            prediction = {"classes": [], "answer": None, "error": result.detail, "status": result.status}
+            prediction: dict[str, Any] = {
+                "classes": [],
+                "answer": None,
+                "error": result.detail,
+                "status": result.status,
+            }
         else:
             prediction = {**engine.answer(result, top, accept), "error": None}
         predictions.append(prediction if name is None else {"name": name, **prediction})

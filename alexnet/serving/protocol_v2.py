@@ -121,13 +121,13 @@ def _read(body: bytes, most: int) -> tuple[dict[str, Any], list[str], list[tuple
     inputs = asked.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise _wrong(f'inputs must be a list of one tensor, named "{_INPUT}"')
-    outputs = asked.get("outputs")
-    if outputs is None or outputs == []:
-        outputs = [{"name": name} for name in _OUTPUTS]
-    names = [each.get("name") if isinstance(each, dict) else None for each in outputs] if outputs else []
-    if not isinstance(outputs, list) or not all(name in _OUTPUTS for name in names):
+    outputs = asked.get("outputs") or [{"name": name} for name in _OUTPUTS]
+    if not isinstance(outputs, list) or not all(isinstance(each, dict) for each in outputs):
+        raise _wrong("outputs must be a list of objects that have a name")
+    names = [each.get("name") for each in outputs]
+    if not all(name in _OUTPUTS for name in names):
         raise _wrong(f"outputs must name some of {', '.join(_OUTPUTS)}")
-    return asked, names, _read_tensor(inputs[0], most)
+    return asked, [name for name in _OUTPUTS if name in names], _read_tensor(inputs[0], most)
 
 
 def _read_tensor(tensor: dict[str, Any], most: int) -> list[tuple[bytes | Pixels, str]]:

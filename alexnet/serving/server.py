@@ -17,6 +17,7 @@ from alexnet.serving.guard import is_loopback
 from alexnet.serving.models import ModelSource
 from alexnet.serving.problems import Problem
 from alexnet.serving.settings import Settings
+from alexnet.system import usable_cores
 
 _KEEP_ALIVE_S = 20
 _BACKLOG = 2048
@@ -89,7 +90,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(
     sources: Sequence[ModelSource], settings: Settings, host: str, port: int, on_ready: OnReady | None
 ) -> None:
-    import uvicorn
+    import torch
 
     made = listen(host, port)
     failure: list[BaseException] = []
@@ -102,19 +103,9 @@ async def _serve(
         if on_ready is not None:
             on_ready(address_of(host, made), application.service.models.names)
 
+    torch.set_num_threads(settings.threads or usable_cores())
     application = Application(sources, settings, only_local=is_loopback(host), on_ready=ready, on_failure=fail)
-    config = uvicorn.Config(
-        application,
-        http=protocol_class(settings.upload_s),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.drain_s) or 1,
-    )
-    server = _server_class()(config)
+    server = make_server(application, settings)
     reloads: set[asyncio.Task[None]] = set()
 
     def hang_up() -> None:
@@ -129,6 +120,31 @@ async def _serve(
             made.close()
     if failure:
         raise failure[0]
+
+
+def make_server(application: Application, settings: Settings) -> Any:
+    """uvicorn around `application`, for sockets that listen already; signals are left alone."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """uvicorn's, but for its signals."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        application,
+        http=protocol_class(settings.upload_s),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )
+    return Server(config)
 
 
 async def _reload(application: Application) -> None:
@@ -163,19 +179,6 @@ def _signals(server: Any, hang_up: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in added:
             loop.remove_signal_handler(number)
-
-
-def _server_class() -> Any:
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """uvicorn's server, which leaves signals to us."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    return Server
 
 
 def protocol_class(head_s: float) -> Any:

@@ -21,13 +21,14 @@ class Settings:
     device: str = "auto"
     backend: Backend = "torch"
     threads: int | None = None
-    """CPU threads the network computes with; None: one for a small network, all cores for a large one."""
+    """CPU threads the network computes with; None: all cores."""
     top: int = 5
     """Classes named for an image, where the request does not say."""
     accept: float = 0.95
     """Share of the given answers that are to be right, where the request does not say."""
-    max_batch: int = 64
-    """Images that go through the network together, at most."""
+    max_batch: int | None = None
+    """Images that go through the network together, at most; None: as many as are fastest, 32 of up to 64 px, 8 of
+    larger ones, 64 on a GPU."""
     max_waiting: int = 256
     """Images of one model that may wait; more are answered 429."""
     max_requests: int = 512
@@ -54,11 +55,11 @@ class Settings:
     def __post_init__(self) -> None:
         require(self.top >= 1, f"--top must be 1 or more, not {self.top}")
         require(0 <= self.accept <= 1, f"--accept must lie in 0..1, not {self.accept}")
-        for name in ("max_batch", "max_waiting", "max_requests", "max_images"):
-            require(getattr(self, name) >= 1, f"{_flag(name)} must be 1 or more, not {getattr(self, name)}")
+        for name in ("max_batch", "max_waiting", "max_requests", "max_images", "threads"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{_flag(name)} must be 1 or more, not {value}")
         for name in ("max_body_mib", "max_memory_mib", "max_megapixels", "upload_s", "answer_s", "drain_s"):
             require(getattr(self, name) > 0, f"{_flag(name)} must be positive, not {getattr(self, name)}")
-        require(self.threads is None or self.threads >= 1, f"--threads must be 1 or more, not {self.threads}")
         require(
             self.max_memory_mib >= self.max_body_mib,
             f"--max-memory-mib ({self.max_memory_mib:g}) must be at least --max-body-mib ({self.max_body_mib:g})",

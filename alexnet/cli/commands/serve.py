@@ -30,7 +30,7 @@ def serve(
     threads: int | None = None,
     top: int = 5,
     accept: float = 0.95,
-    max_batch: int = 64,
+    max_batch: int | None = None,
     max_waiting: int = 256,
     max_requests: int = 512,
     max_images: int = 64,
@@ -57,10 +57,11 @@ def serve(
         allow_relabel: Let visitors add photographs to --data and retrain on it.
         device: auto, cpu, cuda, cuda:N or mps.
         backend: torch, or onnx (ONNX Runtime, on the CPU).
-        threads: CPU threads to compute with; default: one for networks of small images, all cores for others.
+        threads: CPU threads to compute with; default: all cores.
         top: Classes to name for each image, where a request does not say.
         accept: Share of the given answers that are to be right, where a request does not say.
-        max_batch: Images that go through the network together.
+        max_batch: Images that go through the network together; default: 32 of up to 64 px, 8 of larger ones,
+            64 on a GPU.
         max_waiting: Images of a model that may wait; beyond it the answer is 429.
         max_requests: Requests under way; beyond it the answer is 429.
         max_images: Images in one request.
