@@ -165,6 +165,9 @@ def read_engine(source: ModelSource, settings: Settings) -> Engine:
         UserError: it cannot be loaded, or the backend cannot run it.
     """
     classifier = load(source.path, device=settings.device)
+    # Weights are mapped from their file, which may be overwritten where it lies: keep them in memory of our own.
+    for tensor in (*classifier.model.parameters(), *classifier.model.buffers()):
+        tensor.data = tensor.data.clone()
     backend = None
     if settings.backend == "onnx":
         from alexnet.serving.onnx_backend import OnnxBackend
