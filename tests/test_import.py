@@ -23,7 +23,8 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "cleaning", "serving", "start", "studies"},
+    {"bench", "cleaning", "start", "studies"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alexnet._version import __version__
-from alexnet.serving import openapi, page, predict, protocol_v2
+from alexnet.serving import labels, openapi, page, predict, protocol_v2, retraining
 from alexnet.serving.guard import Guard
 from alexnet.serving.models import ModelSource
 from alexnet.serving.problems import Problem
@@ -62,6 +62,8 @@ class Application:
         for router in (
             predict.routes(self.service, self.guard),
             protocol_v2.routes(self.service),
+            labels.routes(self.service),
+            retraining.routes(self.service),
             page.routes(self.service),
         ):
             self._fastapi.include_router(router)

@@ -156,8 +156,8 @@ class Engine:
             self._least[accept] = threshold(self._calibration, accept)
         return self._least[accept]
 
-    def facts(self) -> dict[str, Any]:
-        """What `GET /v1/models` says of it."""
+    def facts(self, accept: float) -> dict[str, Any]:
+        """What `GET /v1/models` says of it: `least_probability` of an answer where `accept` of them are to be right."""
         how, calibration = self.card.preprocessing, self._calibration
         return {
             "name": self.name,
@@ -166,6 +166,7 @@ class Engine:
             "image_px": how.image_px,
             "in_channels": how.in_channels,
             "calibrated_on": calibration.n if calibration else None,
+            "least_probability": self.least(accept) if calibration else None,
             "says_none": self._means is not None,
         }
 

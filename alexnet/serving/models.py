@@ -106,9 +106,9 @@ class Models:
         """Where a network that answers comes from; errors are those of `get`."""
         return self._sources[self.get(name).engine.name]
 
-    def facts(self) -> list[dict[str, Any]]:
-        """What is known of each network that answers."""
-        return [batcher.engine.facts() for batcher in self._batchers.values()]
+    def facts(self, accept: float) -> list[dict[str, Any]]:
+        """What is known of each network that answers, see `Engine.facts`."""
+        return [batcher.engine.facts(accept) for batcher in self._batchers.values()]
 
     def waiting(self) -> dict[str, int]:
         """Images that wait, by network."""

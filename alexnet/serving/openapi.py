@@ -45,6 +45,7 @@ _PREDICTION = {
         "answer": {"type": ["string", "null"], "description": "A class, unsure or none."},
         "error": {"type": ["string", "null"]},
         "status": {"type": "integer", "description": "Where there is an error: the HTTP status it would have alone."},
+        "code": {"type": "string", "description": "Where there is an error: its kind, as in a problem's type."},
     },
 }
 _ANSWER = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alexnet.serving.service import Service
 
 _SHARED = ("style.css", "answer.js", "camera.js", "input.js", "theme.js", "words.js")
-_SECTIONS = ("page", "input", "answer", "problem")
+_SECTIONS = ("page", "serve", "input", "answer", "problem")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json"}
 
 

@@ -45,7 +45,7 @@ def routes(service: Service, guard: Guard) -> APIRouter:
             "pixels": settings.max_pixels,
             "images": settings.max_images,
         }
-        return json_response({"models": service.models.facts(), "limits": limits})
+        return json_response({"models": service.models.facts(settings.accept), "limits": limits})
 
     @router.post("/v1/reload", **openapi.RELOAD)
     async def reload() -> Response:

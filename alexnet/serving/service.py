@@ -15,6 +15,7 @@ from alexnet.serving.intake import Asked, Body, Memory, read_images
 from alexnet.serving.metrics import Labels, Metrics
 from alexnet.serving.models import Models, ModelSource
 from alexnet.serving.problems import Problem, unavailable
+from alexnet.serving.retraining import Retraining
 from alexnet.serving.settings import Settings
 
 _AT_ONCE = 2**18  # bytes; parsing larger bodies is left to a thread
@@ -30,6 +31,7 @@ class Service:
         self.metrics = Metrics()
         self.models = Models(sources, settings, self.metrics)
         self.memory = Memory(settings.max_memory_bytes)
+        self.retraining = Retraining(self)
         self.is_stopping = False
 
     def body(self, request: Request) -> Body:
@@ -77,6 +79,7 @@ class Service:
 
     async def close(self) -> None:
         """Let everything that was accepted finish."""
+        await self.retraining.stop()
         await self.models.close()
 
     def check_ready(self, model: str | None = None) -> None:
