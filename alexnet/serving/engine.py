@@ -157,7 +157,7 @@ class Engine:
         return self._least[accept]
 
     def facts(self, accept: float) -> dict[str, Any]:
-        """What `GET /v1/models` says of it: `least_probability` of an answer where `accept` of them are to be right."""
+        """What `GET /v1/models` says of it; `accept`: share of the answers that are to be right."""
         how, calibration = self.card.preprocessing, self._calibration
         return {
             "name": self.name,
