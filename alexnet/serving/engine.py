@@ -100,11 +100,11 @@ class Engine:
         """
         if isinstance(image, np.ndarray):
             side, _, C = self.input_shape
-            return fit_image(image, side, C)
+            return fit_image(image, side, C, self.card.preprocessing.fit)
         self._check(image, name)
         pixels = np.empty(self.input_shape, np.uint8)
         try:
-            decode_into(pixels, image, name)
+            decode_into(pixels, image, name, self.card.preprocessing.fit)
         except BadImageError as error:
             raise Problem(422, "broken-image", f"{name}: {error.reason}") from error
         return pixels

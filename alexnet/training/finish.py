@@ -94,6 +94,8 @@ def finish(
         mistakes=figures.mistakes,
         filters_OCHW=_first_filters(model),
         towers=1 if card.model == weights.CUSTOM else _towers(model),
+        folder=Path(dataset.origin["path"]) if "findings" in dataset.origin else None,
+        findings=dataset.origin.get("findings", {}),
         recipe=to_dict(recipe),
     )
     write(folder, content, result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import alexnet
+from alexnet import weights
 from alexnet.serving.engine import Engine
 
 
@@ -74,6 +76,18 @@ def test_rotated_and_transparent_and_grey(service, photo, tmp_path):
     for data in files:
         answer = service.ask("POST", "/v1/predict", data)
         assert_same(answer.json()["predictions"][0], expected("small", data, tmp_path))
+
+
+@pytest.mark.parametrize("fit", ["pad", "squash"])
+def test_images_that_are_not_square(fit, tiny_file, photo, tmp_path):
+    """Fitted as the weights remember."""
+    model, card = weights.load(tiny_file)
+    file = tmp_path / "fitted.safetensors"
+    weights.save(file, model, replace(card, preprocessing=replace(card.preprocessing, fit=fit)))
+    engine = Engine("x", alexnet.load(file, device="cpu"), 10**7)
+    for data in (photo(1, (200, 50)), photo(2, (50, 120), "PNG")):
+        (scores,) = engine.score([engine.read(data, "x")])
+        assert_same({**engine.answer(scores, 5, 0.95), "error": None}, expected(file, data, tmp_path))
 
 
 def test_several_models_and_options(service, photo, tiny_file, tmp_path):

@@ -87,6 +87,10 @@ def _describe(found: Look) -> None:
     show.line(f"split: {sizes}")
     _list("left out, as they cannot be read", [f"{each.path}: {each.reason}" for each in found.bad])
     _list("show one picture", [" = ".join(files) for files, _ in found.groups])
+    _list(
+        "look like another class than the one they lie in",
+        [f"{each.file}: like {each.suggested}" for each in found.suspects],
+    )
     _list("show one picture in two classes: decide which it is", [" = ".join(files) for files in found.leaks()])
 
 

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import plots
-from alexnet.evaluation.report.pictures import color_share, columns_for, data_uri, filters_picture
+from alexnet.evaluation.report.pictures import (
+    color_share,
+    columns_for,
+    data_uri,
+    filters_picture,
+    thumbnail,
+    with_pictures,
+)
 from alexnet.evaluation.report.style import inline_svg
 from alexnet.files import atomic_write
 
@@ -86,6 +93,10 @@ class ReportContent:
     """Weights of the first convolution, or patches of a dictionary; C = 1 or 3."""
     towers: int = 1
     """Equal parts of these filters that later layers see apart, as on the two GPUs of 2012; shown one by one."""
+    folder: Path | None = None
+    """Where the photographs lie that `findings` names."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """What to look at among them, as `alexnet.start.findings` gives it."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain values; nested groups are shown as `group.field`."""
 
@@ -148,7 +159,19 @@ def _view(content: ReportContent) -> dict[str, Any]:
         else _plot(plots.answers_plot(content.answered), "answers", "Accuracy against the share of images answered"),
         "mistakes": [(mistake, data_uri(mistake.pixels_HWC)) for mistake in content.mistakes],
         "filters": _filters(content.filters_OCHW, content.towers),
+        "findings": _findings(content.folder, content.findings),
         "recipe": _flatten(content.recipe),
+    }
+
+
+def _findings(folder: Path | None, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """With pictures; None where there is nothing to look at."""
+    if folder is None or not any(found.values()):
+        return None
+    return {
+        "unreadable": found["unreadable"],
+        "duplicates": [(each["exact"], with_pictures(folder, each["files"])) for each in found["duplicates"]],
+        "suspects": [(each, thumbnail(folder / each["file"])) for each in found["suspects"]],
     }
 
 
