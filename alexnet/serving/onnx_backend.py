@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,15 +27,43 @@ _CHECKED = 4  # images, of noise; two more than the batch that the graph is trac
 class _WithFeatures(nn.Module):
     """A network's scores [N, K], and what its last layer is given, [N, D]."""
 
-    def __init__(self, model: ConvNet) -> None:
+    def __init__(self, model: ConvNet, in_channels: int, image_px: int) -> None:
         super().__init__()
-        self.features, self.hidden = model.features, nn.Sequential(*list(model.classifier)[:-1])
-        self.last = list(model.classifier)[-1]
+        copied = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+        self.features, self.hidden = copied.features, nn.Sequential(*list(copied.classifier)[:-1])
+        self.last = list(copied.classifier)[-1]
+        _fix_pools(self.features, in_channels, image_px)
 
     def forward(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         features_ND = self.hidden(self.features(x_NCHW).flatten(1))
         return self.last(features_ND), features_ND
+
+
+def _fix_pools(features: nn.Module, in_channels: int, image_px: int) -> None:
+    """Write adaptive pools, which the exporter does not know, as the pools that they are on maps of this size."""
+    x_NCHW = torch.zeros(2, in_channels, image_px, image_px)
+    with torch.inference_mode():
+        for name, layer in list(features.named_children()):
+            given_px = x_NCHW.shape[-1]
+            x_NCHW = layer(x_NCHW)
+            if not isinstance(layer, nn.AdaptiveMaxPool2d | nn.AdaptiveAvgPool2d):
+                continue
+            setattr(features, name, _plain_pool(layer, given_px, x_NCHW.shape[-1]))
+
+
+def _plain_pool(layer: nn.Module, side_px: int, pooled_px: int) -> nn.Module:
+    """The pool with windows of one size and stride that equals an adaptive one from `side_px` to `pooled_px`."""
+    begins = [i * side_px // pooled_px for i in range(pooled_px)]
+    ends = [-(-(i + 1) * side_px // pooled_px) for i in range(pooled_px)]
+    kernels = {end - begin for begin, end in zip(begins, ends, strict=True)}
+    strides = {after - before for before, after in pairwise(begins)} or {1}
+    if len(kernels) > 1 or len(strides) > 1:
+        raise UserError(
+            f"--backend onnx takes no adaptive pool from {side_px} to {pooled_px} px: use --backend torch"
+        )
+    kind = nn.MaxPool2d if isinstance(layer, nn.AdaptiveMaxPool2d) else nn.AvgPool2d
+    return kind(kernels.pop(), strides.pop())
 
 
 class OnnxBackend:
@@ -60,7 +90,7 @@ class OnnxBackend:
         self._normalize = Normalizer(self._how, torch.device("cpu"), torch.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        model = _WithFeatures(classifier.model).eval()
+        model = _WithFeatures(classifier.model, self._how.in_channels, self._how.image_px).eval()
         graph = _export(model, self._how.in_channels, self._how.image_px)
         self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._check(model)
@@ -89,15 +119,19 @@ def _export(model: nn.Module, in_channels: int, image_px: int) -> bytes:
     example = torch.zeros(2, in_channels, image_px, image_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, of its dependencies
-        program: Any = torch.onnx.export(
-            model,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            input_names=["x"],
-            output_names=["scores", "features"],
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-        )
+        try:
+            program: Any = torch.onnx.export(
+                model,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                input_names=["x"],
+                output_names=["scores", "features"],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+            )
+        except Exception as error:  # the exporter's own classes are private
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"the network cannot be written as ONNX: {reason}; use --backend torch") from error
     graph = io.BytesIO()
     program.save(graph)
     return graph.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,12 +206,14 @@ def test_metrics_count(service, photo):
     assert buckets
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")), reason="no ONNX"
 )
 def test_onnx_backend_gives_the_same_scores(calibrated_file):
     from alexnet.serving.onnx_backend import OnnxBackend
 
+    logging.getLogger("torch").setLevel(logging.WARNING)
     for model in ("small", calibrated_file):
         classifier = alexnet.load(model, device="cpu")
         mine = Engine("x", classifier, 10**7, OnnxBackend(classifier, 1))
