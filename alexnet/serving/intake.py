@@ -20,7 +20,7 @@ from alexnet.serving.settings import Settings
 from alexnet.text import printable
 
 OPTIONS = ("model", "top", "accept")
-_MOST_CLASSES = 10_000
+_MOST_CLASSES = 1000
 _LONGEST_NAME = 200
 
 

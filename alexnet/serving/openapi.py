@@ -54,7 +54,7 @@ _ANSWER = {
     "properties": {"model": {"type": "string"}, "predictions": {"type": "array", "items": _PREDICTION}},
 }
 _OBJECT: dict[str, Any] = {"type": "object"}
-_TOP = {"type": "integer", "minimum": 1, "maximum": 10000}
+_TOP = {"type": "integer", "minimum": 1, "maximum": 1000}
 _ACCEPT = {"type": "number", "minimum": 0, "maximum": 1}
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _NAMED = {

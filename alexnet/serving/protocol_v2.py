@@ -70,7 +70,8 @@ def routes(service: Service) -> APIRouter:
             raise Problem(415, "content-type", "this protocol takes application/json here")
         engine = service.models.get(name).engine
         async with service.body(request) as body:
-            asked, wanted, images = await asyncio.to_thread(_read, body, service.settings.max_images)
+            async with service.parsing:
+                asked, wanted, images = await asyncio.to_thread(_read, body, service.settings.max_images)
             results = await service.score(name, images)
         for result in results:
             if isinstance(result, Problem):
@@ -149,14 +150,15 @@ def _read_tensor(tensor: dict[str, Any], most: int) -> list[tuple[bytes | Pixels
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise _wrong("UINT8 must have the shape [N, H, W, 3], [N, H, W, 1] or [N, H, W]")
     try:
-        # A float or a number beyond 0..255 must not be rounded or wrapped.
-        values = np.asarray(data)
-    except (ValueError, OverflowError) as error:
+        values = np.array(
+            data, dtype=np.float64
+        )  # of this size whatever is in it: text would take its longest piece's
+    except (TypeError, ValueError, OverflowError) as error:
         raise _wrong(f"data is not a tensor: {error}") from None
-    if values.dtype.kind not in "iu" or values.size != math.prod(shape):
-        raise _wrong(f"data must hold {math.prod(shape)} whole numbers")
-    if values.min() < 0 or values.max() > 255:
-        raise _wrong("UINT8 data must lie in 0..255")
+    if values.size != math.prod(shape):
+        raise _wrong(f"data must hold {math.prod(shape)} numbers")
+    if not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():  # nothing is rounded or wrapped
+        raise _wrong("UINT8 data must be whole numbers in 0..255")
     pixels = values.astype(np.uint8).reshape(shape)
     if len(shape) == 4 and shape[3] == 1:
         pixels = pixels[..., 0]

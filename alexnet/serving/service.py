@@ -32,6 +32,8 @@ class Service:
         self.models = Models(sources, settings, self.metrics)
         self.memory = Memory(settings.max_memory_bytes)
         self.retraining = Retraining(self)
+        self.parsing = asyncio.Semaphore(1)
+        """Large bodies are parsed one at a time: JSON may take twenty times its size in memory."""
         self.is_stopping = False
 
     def body(self, request: Request) -> Body:
@@ -44,7 +46,8 @@ class Service:
         query = _query(request)
         if len(body) < _AT_ONCE:
             return read_images(body, content_type, query, self.settings)
-        return await asyncio.to_thread(read_images, body, content_type, query, self.settings)
+        async with self.parsing:
+            return await asyncio.to_thread(read_images, body, content_type, query, self.settings)
 
     async def score(self, model: str | None, images: Sequence[tuple[bytes | Pixels, str]]) -> list[Scores | Problem]:
         """What a network says of images; errors are those of `Models.get` and `Batcher.score`."""

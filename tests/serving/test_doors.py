@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -192,6 +193,8 @@ def test_forms(service, photo):
         {"data": [0, 1, 2, 10**30]},
         {"data": [0, 1, [2], 3]},
         {"data": ["a", "b", "c", "d"]},
+        {"data": ["a" * 1_000_000] + [0] * 200_000},
+        {"data": [{}, [], None, 1]},
         {"data": None},
     ],
 )
@@ -278,6 +281,22 @@ def test_a_slow_head_is_ended(service):
         with socket.create_connection(("127.0.0.1", service.port), 20) as sock:
             sock.sendall(begin)
             assert read_all(sock) == b""
+
+
+def test_without_httptools(start, tiny_file, photo, monkeypatch):
+    """The same holds with uvicorn's other parser, h11."""
+    import uvicorn.protocols.http as protocols
+
+    monkeypatch.setitem(sys.modules, "uvicorn.protocols.http.httptools_impl", None)
+    monkeypatch.delattr(protocols, "httptools_impl", raising=False)
+    plain = start(str(tiny_file), upload_s=1)
+    assert plain.ask("POST", "/v1/predict", photo()).status == 200
+    with socket.create_connection(("127.0.0.1", plain.port), 20) as sock:
+        sock.sendall(b"POST /v1/pre")
+        assert read_all(sock) == b""
+    with socket.create_connection(("127.0.0.1", plain.port), 20) as sock:
+        sock.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
+        assert read_all(sock).startswith(b"HTTP/1.1 408 ")
 
 
 def test_half_an_upload(service, photo):
