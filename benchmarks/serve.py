@@ -158,10 +158,26 @@ def wrk(url: str, script: Path, clients: int, seconds: float) -> dict[str, float
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if bad := re.search(r"(Non-2xx or 3xx responses|Socket errors).*", text):
         raise RuntimeError(bad[0])
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    if rate is None:
+    rate, count = re.search(r"Requests/sec:\s+([\d.]+)", text), re.search(r"(\d+) requests in", text)
+    if rate is None or count is None:
         raise RuntimeError(text)
-    return {"requests_per_s": float(rate[1]), "p50_ms": _ms(text, "50%"), "p99_ms": _ms(text, "99%")}
+    return {
+        "requests": int(count[1]),
+        "requests_per_s": float(rate[1]),
+        "p50_ms": _ms(text, "50%"),
+        "p99_ms": _ms(text, "99%"),
+    }
+
+
+def cpu_s(group: int) -> float:
+    """CPU time of all processes of a group."""
+    ticks = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            values = file.read_text().rpartition(")")[2].split()
+            if int(values[2]) == group:
+                ticks += int(values[11]) + int(values[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ms(text: str, share: str) -> float:
@@ -219,10 +235,12 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 words = [word.replace("{port}", str(port)) for word in command]
                 url = f"http://127.0.0.1:{port}{path}"
                 try:
-                    with running(words, port, ready):
+                    with running(words, port, ready) as process:
                         wrk(url, scripts[as_json], 8, min(2, args.seconds))  # warm
                         for clients in CLIENTS:
+                            before = cpu_s(process.pid)
                             figures = wrk(url, scripts[as_json], clients, args.seconds)
+                            figures["cpu_ms"] = 1e3 * (cpu_s(process.pid) - before) / figures.pop("requests")
                             figures["load_average"] = os.getloadavg()[0]
                             rounds[name][clients].append(figures)
                             print(f"{network}, {name}, {clients} clients, round {turn + 1}: {figures}", flush=True)
@@ -239,7 +257,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _middle(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(each[key] for each in rounds) for key in ("requests_per_s", "p50_ms", "p99_ms")}
+    return {
+        key: statistics.median(each[key] for each in rounds)
+        for key in ("requests_per_s", "p50_ms", "p99_ms", "cpu_ms")
+    }
 
 
 def soak(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -313,6 +334,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         key, values = ("soak", soak(args, Path(name))) if args.soak else ("load", measure(args, Path(name)))
     before = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if args.soak is None and args.networks != list(NETWORKS):  # the other network's figures of before stay
+        values = {**before.get("load", {}).get("values", {}), **values}
     environment = runtime.environment(runtime.choose("cpu", "fp32"))
     versions = subprocess.run(["wrk", "--version"], capture_output=True, text=True).stdout.split()[1:2]
     command = ["python", "benchmarks/serve.py", *(word for word in sys.argv[1:] if not word.startswith("/"))]
