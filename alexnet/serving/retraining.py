@@ -100,7 +100,9 @@ class Retraining:
                 await self._service.models.replace(model, str(out))
                 self._top1 = _top1(out)
                 self._state = "done"
-                _log.info("%s is now the model trained on %s", model, data)
+                _log.info(
+                    "%s is now the model trained on %s; next time: alexnet serve %s=%s", model, data, model, out
+                )
         except Exception as error:
             self._state = "failed"
             self._lines.append(str(error))

@@ -104,7 +104,8 @@ async def _serve(
             on_ready(address_of(host, made), application.service.models.names)
 
     torch.set_num_threads(settings.threads or usable_cores())
-    application = Application(sources, settings, only_local=is_loopback(host), on_ready=ready, on_failure=fail)
+    only_local = is_loopback(host) and settings.token is None
+    application = Application(sources, settings, only_local=only_local, on_ready=ready, on_failure=fail)
     server = make_server(application, settings)
     reloads: set[asyncio.Task[None]] = set()
 

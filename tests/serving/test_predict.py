@@ -91,6 +91,16 @@ def test_images_that_are_not_square(fit, tiny_file, photo, tmp_path):
         assert_same({**engine.answer(scores, 5, 0.95), "error": None}, expected(file, data, tmp_path))
 
 
+def test_a_grey_network(photo, tmp_path):
+    """Colour is turned to grey as `predict` turns it."""
+    engine = Engine("x", alexnet.load("lenet_fashion", device="cpu"), 10**7)
+    for seed in range(4):
+        (scores,) = engine.score([engine.read(photo(seed), "x")])
+        assert_same(
+            {**engine.answer(scores, 5, 0.95), "error": None}, expected("lenet_fashion", photo(seed), tmp_path)
+        )
+
+
 def test_several_models_and_options(service, photo, tiny_file, tmp_path):
     data = photo(5)
     answer = service.ask("POST", "/v1/predict?model=tiny&top=3", data).json()

@@ -79,6 +79,15 @@ def test_what_is_refused(tiny_file, tmp_path):
     assert "broken.safetensors" in refused(broken, "--port", 0)
 
 
+def test_a_token_lets_a_proxy_use_another_name(serve, tiny_file):
+    for words, status in (((), 421), (("--token", "a-token-of-some-length"), 200)):
+        _, port = serve(tiny_file, *words)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/healthz", headers={"Host": "photos.example"})
+        assert connection.getresponse().status == status
+        connection.close()
+
+
 def test_a_port_in_use(serve, tiny_file):
     _, port = serve(tiny_file)
     assert f"port {port} is in use" in refused(tiny_file, "--port", port)
