@@ -2,6 +2,7 @@
 
     python benchmarks/serve.py --images FOLDER [--seconds S] [--rounds N] [--out benchmarks/results/serve.json]
     python benchmarks/serve.py --images FOLDER --soak MINUTES
+    python benchmarks/serve.py --table      the result as a table in docs/serving.md
 
 The client is wrk, with one thread, on the same machine and cores. Each service gets the same JPEG files of 32 px
 (TinyAlexNet) or of 256 px (alexnet_2012), with 1, 8 and 64 connections that ask without pause; the services take
@@ -318,9 +319,36 @@ def _held(pid: int) -> dict[str, float]:
     }
 
 
+def table(result: dict[str, Any]) -> str:
+    """The load as Markdown: requests a second, p50 / p99 in ms and CPU time, for each number of clients."""
+    load = result["load"]
+    lines = []
+    for network, services in load["values"].items():
+        lines += [f"`{network}`, requests/s (p50 / p99 in ms; CPU ms a request) with", ""]
+        lines += ["| service | " + " | ".join(f"{n} client{'s' * (n > 1)}" for n in CLIENTS) + " |"]
+        lines += ["|---" * (1 + len(CLIENTS)) + "|"]
+        for name, figures in services.items():
+            cells = [_cell(figures[str(n)]) if "failure" not in figures else figures["failure"] for n in CLIENTS]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(figures: dict[str, float]) -> str:
+    rate, cpu = figures["requests_per_s"], figures["cpu_ms"]
+    return f"{rate:,.{0 if rate >= 100 else 1}f} ({figures['p50_ms']:,.0f} / {figures['p99_ms']:,.0f}; {cpu:,.2g})"
+
+
+def write_table(result: dict[str, Any]) -> None:
+    path = HERE.parent / "docs" / "serving.md"
+    head, _, rest = path.read_text(encoding="utf-8").partition("<!-- load -->\n")
+    _, _, tail = rest.partition("<!-- end -->")
+    path.write_text(f"{head}<!-- load -->\n{table(result)}<!-- end -->{tail}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--images", type=Path)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
@@ -328,7 +356,13 @@ def main() -> None:
     parser.add_argument("--litserve", help="interpreter that has litserve; default: one is installed")
     parser.add_argument("--soak", type=float, metavar="MINUTES")
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--table", action="store_true")
     args = parser.parse_args()
+    if args.table:
+        write_table(json.loads(args.out.read_text()))
+        return
+    if args.images is None:
+        parser.error("name a folder with --images")
     if shutil.which("wrk") is None:
         raise SystemExit("this takes wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory() as name:

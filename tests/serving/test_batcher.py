@@ -59,7 +59,7 @@ def test_what_waits_goes_together():
 
     engine = asyncio.run(run())
     assert [len(batch) for batch in engine.batches] == [1, 4, 4, 4]
-    assert sorted(sum(engine.batches, [])) == list(range(13))
+    assert sorted(i for batch in engine.batches for i in batch) == list(range(13))
 
 
 def test_closing_finishes_what_waits():
