@@ -198,6 +198,7 @@ def contenders(
     found = {
         "alexnet serve": (ours, "/v1/predict", "/readyz", False),
         "alexnet serve, not batched": ([*ours, "--max-batch", "1"], "/v1/predict", "/readyz", False),
+        "alexnet serve, ONNX Runtime": ([*ours, "--backend", "onnx"], "/v1/predict", "/readyz", False),
         "FastAPI + torch": ([*plain, threads, "inline"], "/predict", "/ready", False),
         "FastAPI + torch, in threads": ([*plain, threads, "threads"], "/predict", "/ready", False),
         "FastAPI + torch, channels_last": ([*plain, threads, "inline", "channels_last"], "/predict", "/ready", False),

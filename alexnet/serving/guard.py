@@ -99,14 +99,12 @@ class Guard:
         if self._only_local and _host_of(headers.get("host", "")) not in (*LOOPBACK, ""):
             return Problem(421, "other-host", "this service answers to localhost only")
         if not self._may_ask(headers, path):
-            return Problem(401, "token", "send the service's token: Authorization: Bearer TOKEN", close=True)
+            return Problem(401, "token", "send the service's token: Authorization: Bearer TOKEN")
         origin = headers.get("origin")
         if origin is not None and scope["method"] not in ("GET", "HEAD") and not _same_origin(origin, headers):
-            return Problem(403, "other-origin", "pages of other sites may not use this service", close=True)
+            return Problem(403, "other-origin", "pages of other sites may not use this service")
         if self.under_way > self._max_requests and path.startswith(("/v1/", "/v2/models")):
-            refused = busy(f"{self._max_requests} requests are under way: try again later")
-            refused.close = True
-            return refused
+            return busy(f"{self._max_requests} requests are under way: try again later")
         return None
 
     def _may_ask(self, headers: Headers, path: str) -> bool:

@@ -90,9 +90,9 @@ class Body:
         except ClientDisconnect:
             self._release()
             raise Problem(400, "broken-off", "the request broke off before its end", close=True) from None
-        except Problem as problem:
+        except Problem:
+            # The connection stays open: uvicorn discards what still comes, and the client gets to read the answer.
             self._release()
-            problem.close = True
             raise
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -106,7 +106,7 @@ class Body:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, "too-large", f"a request may have {limit / 2**20:g} MiB at most", close=True)
+    return Problem(413, "too-large", f"a request may have {limit / 2**20:g} MiB at most")
 
 
 def read_images(body: bytes, content_type: str, query: Mapping[str, str], settings: Settings) -> Asked:
