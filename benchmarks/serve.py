@@ -322,9 +322,9 @@ def _held(pid: int) -> dict[str, float]:
 
 def table(result: dict[str, Any]) -> str:
     """The load as Markdown: requests a second, p50 / p99 in ms and CPU time, for each number of clients."""
-    load = result["load"]
     lines = []
-    for network, services in load["values"].items():
+    for network, load in result["load"].items():
+        services = load["services"]
         lines += [f"`{network}`, requests/s (p50 / p99 in ms; CPU ms a request) with", ""]
         lines += ["| service | " + " | ".join(f"{n} client{'s' * (n > 1)}" for n in CLIENTS) + " |"]
         lines += ["|---" * (1 + len(CLIENTS)) + "|"]
@@ -367,23 +367,26 @@ def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("this takes wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory() as name:
-        key, values = ("soak", soak(args, Path(name))) if args.soak else ("load", measure(args, Path(name)))
-    before = json.loads(args.out.read_text()) if args.out.exists() else {}
-    if args.soak is None and args.networks != list(NETWORKS):  # the other network's figures of before stay
-        values = {**before.get("load", {}).get("values", {}), **values}
+        values = soak(args, Path(name)) if args.soak else measure(args, Path(name))
     environment = runtime.environment(runtime.choose("cpu", "fp32"))
-    versions = subprocess.run(["wrk", "--version"], capture_output=True, text=True).stdout.split()[1:2]
-    command = ["python", "benchmarks/serve.py", *(word for word in sys.argv[1:] if not word.startswith("/"))]
-    before[key] = {
+    wrk_version = subprocess.run(["wrk", "--version"], capture_output=True, text=True).stdout.split()[1:2]
+    command = [
+        "python",
+        "benchmarks/serve.py",
+        *("FOLDER" if word.startswith("/") else word for word in sys.argv[1:]),
+    ]
+    how = {
         "command": " ".join(command),
-        "environment": {**environment, "wrk": versions[0] if versions else None},
-        "threads": args.threads,
-        "seconds": args.seconds,
-        "rounds": args.rounds,
+        "environment": {**environment, "wrk": wrk_version[0] if wrk_version else None},
         "load_average": os.getloadavg(),
-        "values": values,
     }
-    write_json(args.out, before)
+    result = json.loads(args.out.read_text()) if args.out.exists() else {}
+    if args.soak:
+        result["soak"] = {**how, **values}
+    else:  # networks that are not measured now keep their figures of before
+        measured = {"threads": args.threads, "seconds": args.seconds, "rounds": args.rounds}
+        result.setdefault("load", {}).update({n: {**how, **measured, "services": values[n]} for n in values})
+    write_json(args.out, result)
 
 
 if __name__ == "__main__":
