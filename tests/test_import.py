@@ -23,7 +23,7 @@ FLOORS = (
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},
     {"evaluation"},
-    {"training", "baseline"},
+    {"training", "baseline", "explain"},
     {"bench", "cleaning", "studies"},
     {"start"},
     {"serving"},
@@ -117,7 +117,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "models", "serving", "studies", "training", "weights")
+ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "serving", "studies", "training", "weights")
 
 
 @pytest.mark.parametrize("room", ROOMS)
