@@ -16,6 +16,7 @@ GROUPS = {
     },
     "Use": {
         "predict": "classify image files",
+        "serve": "a page and an HTTP service that classify images",
         "evaluate": "measure accuracy on a data set",
         "explain": "show what a network has learned, in one page",
         "convert": "read weights of MXNet or torchvision",
