@@ -24,7 +24,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "cleaning", "studies"},
+    {"bench", "cleaning", "export", "studies"},
     {"start"},
     {"cli"},
     {"__main__"},
@@ -116,7 +116,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "models", "studies", "training", "weights")
+ROOMS = ("baseline", "bench", "data", "evaluation", "export", "models", "studies", "training", "weights")
 
 
 @pytest.mark.parametrize("room", ROOMS)

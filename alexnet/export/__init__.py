@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alexnet.export.formats import Exported, export  # type: ignore[no-redef]
+    from alexnet.export.formats import Exported, export
 
 __all__ = ["Exported", "export"]
 

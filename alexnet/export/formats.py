@@ -14,7 +14,6 @@ from typing import Any
 from torch import nn
 
 from alexnet import __version__, system
-from alexnet.data import source_name
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, load
 from alexnet.export.images import find_images
@@ -82,13 +81,14 @@ def export(
     write = _writer(to, out, overwrite)
     classifier = model if isinstance(model, Classifier) else load(model, model=module, device="cpu")
     images = find_images(classifier.card, None if data is None else os.fspath(data), root)
-    job = Job(classifier, images, str(out), plain=plain, decompose=decompose)
+    name = classifier.card.model if isinstance(model, Classifier) else os.fspath(model)
+    job = Job(classifier, images, str(out), name, plain=plain, decompose=decompose)
     if to != "onnx":
         job.refuse(decompose=decompose, int8=int8, plain=plain and to != "pt2")
     out.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         "format": to,
-        "model": source_name(str(model)) if not isinstance(model, Classifier) else classifier.card.model,
+        "model": name,
         "alexnet": __version__,
         "commit": system.commit(),
         "versions": _versions(to),

@@ -117,8 +117,12 @@ def find_images(card: ModelCard, data: str | None, root: str | os.PathLike[str] 
     labels_N = None
     if set(names) <= set(card.class_names):
         labels_N = align_labels(images, names, card.class_names).labels_N
-    sources = _files_of(images, data, root) or [images.pixels_at(i).numpy() for i in range(len(images))]
-    return CheckImages(f"{len(images):,} test images of {data}", True, sources, labels_N, data, root)
+    files = _files_of(images, data, root)
+    what = f"{len(images):,} test images of {data}"
+    if files is not None:
+        return CheckImages(what, True, files, labels_N, data, root)
+    pixels = [images.pixels_at(i).numpy() for i in range(len(images))]
+    return CheckImages(what, True, pixels, labels_N, data, root)
 
 
 def calibration_images(card: ModelCard, images: CheckImages) -> AnyImages:

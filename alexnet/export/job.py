@@ -29,6 +29,8 @@ class Job:
     images: CheckImages
     target: str
     """What messages call the file."""
+    name: str = ""
+    """What the user called the network."""
     plain: bool = False
     decompose: bool = False
     comparisons: list[Comparison] = field(default_factory=list)
@@ -39,24 +41,26 @@ class Job:
         return self.images.squares(self.classifier.card.preprocessing)
 
     @cached_property
-    def probabilities_NK(self) -> Tensor:
-        """The package's answers to them."""
+    def probabilities(self) -> Tensor:
+        """The package's answers to them, [N, K]."""
         return network.probabilities(self.classifier, self.squares)
 
     @cached_property
-    def x_NCHW(self) -> Tensor:
-        """The first of them, normalised."""
-        return network.normalized(self.classifier, self.squares.take(torch.arange(min(MOST_PLAIN, len(self.squares)))))
+    def x(self) -> Tensor:
+        """The first of them, normalised, [N, C, H, W]."""
+        return network.normalized(
+            self.classifier, self.squares.take(torch.arange(min(MOST_PLAIN, len(self.squares))))
+        )
 
     @cached_property
-    def logits_NK(self) -> Tensor:
-        """The network's answers to these."""
-        return network.logits(self.classifier, self.x_NCHW)
+    def logits(self) -> Tensor:
+        """The network's answers to these, [N, K]."""
+        return network.logits(self.classifier, self.x)
 
     @property
     def images_of_x(self) -> str:
-        """What `x_NCHW` is, for people."""
-        some = "" if len(self.x_NCHW) == len(self.images) else f"the first {len(self.x_NCHW):,} of "
+        """What `x` is, for people."""
+        some = "" if len(self.x) == len(self.images) else f"the first {len(self.x):,} of "
         return some + self.images.what
 
     def check(self, comparison: Comparison) -> None:
@@ -81,4 +85,4 @@ def require(extra: str, *packages: str) -> None:
 def batched(run: Any, x: Tensor, sizes: tuple[int, ...]) -> list[tuple[int, Tensor]]:
     """`run` over all of `x`, in batches of each of `sizes`."""
     with torch.inference_mode():
-        return [(size, torch.cat([run(part) for part in x.split(size)])) for size in sizes]
+        return [(size, torch.cat([run(part) for part in torch.split(x, size)])) for size in sizes]

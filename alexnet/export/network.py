@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet.data.dataset import Images
 from alexnet.data.transforms.augment import Normalizer
 from alexnet.evaluation import Classifier
 from alexnet.evaluation.calibrate import with_temperature
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.evaluation.views import image_views
-from alexnet.data.dataset import Images
 from alexnet.models import ConvNet
 from alexnet.models._build import maps_px
 from alexnet.models._response_norm import ResponseNorm
@@ -36,7 +36,7 @@ class OperatorNorm(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Maps of the same shape; for exporters alone, as this computes nothing."""
-        attributes = {"alpha": 5 * self.alpha, "beta": 0.75, "bias": 2.0, "size": 5}
+        attributes: dict[str, Any] = {"alpha": 5 * self.alpha, "beta": 0.75, "bias": 2.0, "size": 5}
         parts = [
             torch.onnx.ops.symbolic("LRN", [part], attributes, dtype=part.dtype, shape=part.shape, version=13)
             for part in x_NCHW.chunk(self.parts, dim=1)
@@ -76,9 +76,7 @@ class Windows(nn.Module):
         rows = []
         for top, bottom in self.windows:
             cells = [x_NCHW[:, :, top:bottom, left:right] for left, right in self.windows]
-            rows.append(
-                torch.stack([c.amax((2, 3)) if self.largest else c.mean((2, 3)) for c in cells], dim=-1)
-            )
+            rows.append(torch.stack([c.amax((2, 3)) if self.largest else c.mean((2, 3)) for c in cells], dim=-1))
         return torch.stack(rows, dim=2)
 
 
@@ -157,7 +155,7 @@ def probabilities(classifier: Classifier, squares: Images) -> Tensor:
 def logits(classifier: Classifier, x_NCHW: Tensor) -> Tensor:
     """What the network itself computes of normalised images: [N, K]."""
     with torch.inference_mode():
-        return torch.cat([classifier.model(part).float() for part in x_NCHW.split(_BATCH)]).cpu()
+        return torch.cat([classifier.model(part).float() for part in torch.split(x_NCHW, _BATCH)]).cpu()
 
 
 def normalized(classifier: Classifier, squares: Images) -> Tensor:

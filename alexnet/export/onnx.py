@@ -48,7 +48,7 @@ def write(job: Job, out: Path) -> dict[str, Any]:
         "opset": OPSET,
         "response_norm": _norm(job),
         "top1": accuracy(found, job.images.labels_N),
-        "top1_here": accuracy(job.probabilities_NK, job.images.labels_N),
+        "top1_here": accuracy(job.probabilities, job.images.labels_N),
     }
 
 
@@ -73,11 +73,11 @@ def write_int8(job: Job, fp32: Path, out: Path) -> dict[str, Any]:
     plain = quantized(plain_graph(job), x_NCHW.numpy())
     _save(plain if job.plain else whole_graph(job, plain), out)
     if job.plain:
-        labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x_NCHW)]
-        expected_NK, images = job.logits_NK, job.images_of_x
-        found_NK = batched(_runner(out, "x"), job.x_NCHW, (64,))[0][1]
+        labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x)]
+        expected_NK, images = job.logits, job.images_of_x
+        found_NK = batched(_runner(out, "x"), job.x, (64,))[0][1]
     else:
-        labels_N, expected_NK, images = job.images.labels_N, job.probabilities_NK, job.images.what
+        labels_N, expected_NK, images = job.images.labels_N, job.probabilities, job.images.what
         found_NK = run_whole(out, job.images, 64)
     return {
         "file": out.name,
@@ -156,8 +156,8 @@ def whole_graph(job: Job, plain: Any) -> Any:
 
 def check_plain(job: Job, out: Path) -> None:
     """Compare logits at every batch size; raises `UserError` where they differ."""
-    found = batched(_runner(out, "x"), job.x_NCHW, BATCH_SIZES)
-    job.check(compare("logits", job.images_of_x, job.logits_NK, found, logits=True))
+    found = batched(_runner(out, "x"), job.x, BATCH_SIZES)
+    job.check(compare("logits", job.images_of_x, job.logits, found, logits=True))
 
 
 def check_whole(job: Job, out: Path) -> Tensor:
@@ -170,7 +170,7 @@ def check_whole(job: Job, out: Path) -> Tensor:
         UserError: they differ.
     """
     found = [(size, run_whole(out, job.images, size)) for size in BATCH_SIZES]
-    job.check(compare("probabilities", job.images.what, job.probabilities_NK, found))
+    job.check(compare("probabilities", job.images.what, job.probabilities, found))
     if job.images.have_one_size():
         others = job.images.in_other_shapes()
         expected_NK = network.probabilities(job.classifier, others.squares(job.classifier.card.preprocessing))
@@ -206,7 +206,10 @@ def _describe(job: Job, proto: Any) -> None:
 
     values = network.facts(job.classifier)
     proto.producer_name, proto.producer_version = "alexnet", __version__
-    texts = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in values.items()}
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in values.items()
+    }
     helper.set_model_props(proto, texts)
 
 

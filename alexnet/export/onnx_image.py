@@ -147,10 +147,8 @@ def _along(g: Builder, x_NCHW: str, inputs: str, outputs: str, centre: int | Non
         over = g.to_double(g("Sub", outputs, g.int64([centre])))
         begin = g.to_int64(g("Round", g("Mul", over, g.double([0.5]))))  # half to even, as Python's
         weights_OI = g("Slice", weights_OI, begin, g("Add", begin, g.int64([centre])), g.int64([0]))
-    if across:
-        sums = g("MatMul", x_NCHW, g("Transpose", weights_OI, perm=[1, 0]))
-    else:
-        sums = g("MatMul", weights_OI, x_NCHW)
+    factors = (x_NCHW, g("Transpose", weights_OI, perm=[1, 0])) if across else (weights_OI, x_NCHW)
+    sums = g("MatMul", *factors)
     rounded = g("Floor", g("Add", g("Div", sums, divisor), g.double(0.5)))
     return g("Min", rounded, g.double(255.0))
 

@@ -1,8 +1,8 @@
 """`.pt2` by `torch.export`: a program that runs with PyTorch alone.
 
 `torch.export.load(FILE).module()` maps `image`, uint8 [N, H, W, 3] (squares of the network's size), to calibrated
-probabilities [N, K]; with `plain`, `x`, float32 [N, C, H, W], to logits. N is free. What the classes are called stands
-in the archive as `alexnet.json`.
+probabilities [N, K]; with `plain`, `x`, float32 [N, C, H, W], to logits. N is free. The names of the classes stand in
+the archive, as `alexnet.json`.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     how = job.classifier.card.preprocessing
     if job.plain:
         module: nn.Module = network.prepared(job.classifier, operators=False)
-        example, given, expected_NK = network.example_input(job.classifier), job.x_NCHW, job.logits_NK
+        example, given, expected_NK = network.example_input(job.classifier), job.x, job.logits
     else:
         module = FromSquares(job)
         squares_NHWC = job.squares.pixels_NHWC
         given = squares_NHWC.expand(*squares_NHWC.shape[:3], 3).contiguous()
         example = torch.zeros(network.EXAMPLE_IMAGES, how.square_px, how.square_px, 3, dtype=torch.uint8)
-        expected_NK = job.probabilities_NK
+        expected_NK = job.probabilities
     with torch.no_grad():
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=({0: torch.export.Dim("N")},))
     facts = json.dumps(network.facts(job.classifier), ensure_ascii=False)

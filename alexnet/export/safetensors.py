@@ -20,5 +20,5 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     custom = job.classifier.card.model == weights.CUSTOM
     model, card = weights.load(out, job.classifier.model if custom else None)
     found_NK = network.probabilities(Classifier(model, card, job.classifier.runtime), job.squares)
-    job.check(compare("probabilities", job.images.what, job.probabilities_NK, [(len(found_NK), found_NK)]))
+    job.check(compare("probabilities", job.images.what, job.probabilities, [(len(found_NK), found_NK)]))
     return {"tensors": len(load_file(out)), "top1": accuracy(found_NK, job.images.labels_N)}

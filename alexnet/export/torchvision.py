@@ -53,7 +53,7 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     """
     import torchvision
 
-    tensors = state_dict(job)
+    tensors, how = state_dict(job), job.classifier.card.preprocessing
     if out.suffix == ".safetensors":
         save_file(tensors, out, {"format": "pt"})
         read = load_file(out)
@@ -62,16 +62,14 @@ def write(job: Job, out: Path) -> dict[str, Any]:
         read = torch.load(out, weights_only=True)
     theirs = torchvision.models.alexnet(num_classes=len(job.classifier.class_names)).eval()
     theirs.load_state_dict(read, strict=True)
-    found = batched(theirs, job.x_NCHW, BATCH_SIZES)
-    job.check(compare("logits", job.images_of_x, job.logits_NK, found, logits=True))
-    labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x_NCHW)]
+    found = batched(theirs, job.x, BATCH_SIZES)
+    job.check(compare("logits", job.images_of_x, job.logits, found, logits=True))
+    labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x)]
     return {
         "loaded_into": f"torchvision.models.alexnet of torchvision {torchvision.__version__}, strictly",
         "top1": accuracy(found[0][1], labels_N),
-        "transforms": "Resize({0}), CenterCrop({1}), ToTensor(), Normalize({2}, {3})".format(
-            job.classifier.card.preprocessing.square_px,
-            job.classifier.card.preprocessing.image_px,
-            list(job.classifier.card.preprocessing.mean),
-            list(job.classifier.card.preprocessing.std),
+        "transforms": (
+            f"Resize({how.square_px}), CenterCrop({how.image_px}), ToTensor(), "
+            f"Normalize({list(how.mean)}, {list(how.std)})"
         ),
     }
