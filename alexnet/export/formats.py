@@ -16,7 +16,7 @@ from torch import nn
 from alexnet import __version__, system
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, load
-from alexnet.export.images import find_images
+from alexnet.export.images import check_calibration, find_images
 from alexnet.export.job import Job
 from alexnet.files import atomic_write, write_json
 
@@ -79,12 +79,17 @@ def export(
     """
     out = Path(out)
     write = _writer(to, out, overwrite)
+    small = out.with_name(f"{out.stem}.int8{out.suffix}") if int8 else None
+    if small is not None and small.exists() and not overwrite:
+        raise UserError(f"{small} exists: name another place, or pass --overwrite")
     classifier = model if isinstance(model, Classifier) else load(model, model=module, device="cpu")
     images = find_images(classifier.card, None if data is None else os.fspath(data), root)
     name = classifier.card.model if isinstance(model, Classifier) else os.fspath(model)
     job = Job(classifier, images, str(out), name, plain=plain, decompose=decompose)
     if to != "onnx":
         job.refuse(decompose=decompose, int8=int8, plain=plain and to != "pt2")
+    if int8:
+        check_calibration(images)
     out.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         "format": to,
@@ -93,22 +98,7 @@ def export(
         "commit": system.commit(),
         "versions": _versions(to),
     }
-    if FORMATS[to] == "":
-        record |= _write_folder(job, out, write)
-    else:
-        with atomic_write(out) as part:
-            named = part.with_name(part.name + out.suffix)  # some libraries look at the suffix
-            try:
-                record |= write(job, named)
-                named.replace(part)
-            finally:
-                named.unlink(missing_ok=True)
-        if int8:
-            from alexnet.export import onnx
-
-            small = out.with_name(f"{out.stem}.int8{out.suffix}")
-            with atomic_write(small) as part:
-                record["int8"] = {**onnx.write_int8(job, out, part), "file": small.name}
+    record |= _write_folder(job, out, write) if FORMATS[to] == "" else _write_file(job, out, write, small)
     size = _size(out)
     record |= {
         "bytes": size,
@@ -133,6 +123,25 @@ def _writer(to: str, out: Path, overwrite: bool) -> Callable[[Job, Path], dict[s
         raise UserError(f"{out} exists: name another place, or pass --overwrite")
     write: Callable[[Job, Path], dict[str, Any]] = importlib.import_module(f"alexnet.export.{to}").write
     return write
+
+
+def _write_file(
+    job: Job, out: Path, write: Callable[[Job, Path], dict[str, Any]], small: Path | None
+) -> dict[str, Any]:
+    """Write `out`, and where it is asked for its int8 form `small`; neither is there where one fails."""
+    with atomic_write(out) as part:
+        named = part.with_name(part.name + out.suffix)  # some libraries look at the suffix
+        try:
+            record = write(job, named)
+            if small is not None:
+                from alexnet.export import onnx
+
+                with atomic_write(small) as small_part:
+                    record["int8"] = {"file": small.name, **onnx.write_int8(job, named, small_part)}
+            named.replace(part)
+        finally:
+            named.unlink(missing_ok=True)
+    return record
 
 
 def _write_folder(job: Job, out: Path, write: Callable[[Job, Path], dict[str, Any]]) -> dict[str, Any]:

@@ -125,17 +125,23 @@ def find_images(card: ModelCard, data: str | None, root: str | os.PathLike[str] 
     return CheckImages(what, True, pixels, labels_N, data, root)
 
 
-def calibration_images(card: ModelCard, images: CheckImages) -> AnyImages:
-    """Up to 512 images that are none of the test images: the held-out ones, or those of training.
-
-    Raises:
-        UserError: the images checked on are no data set's.
-    """
+def check_calibration(images: CheckImages) -> None:
+    """Raise `UserError` unless the images are a data set's, and of the network's classes."""
     if images.data is None:
         raise UserError("int8 is calibrated on training images and judged on test images: add --data")
+    if images.labels_N is None:
+        raise UserError(
+            f"{images.data} has classes that the network does not know, and int8 is judged by its accuracy: "
+            "name other --data"
+        )
+
+
+def calibration_images(card: ModelCard, images: CheckImages) -> AnyImages:
+    """Up to 512 images of the same data that are no test images: the held-out ones, or those of training."""
+    check_calibration(images)
     how = card.preprocessing
     dataset = load(
-        images.data,
+        images.data or "",
         root=images.root,
         image_px=how.image_px,
         resize_px=how.square_px,

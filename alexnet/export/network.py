@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alexnet.data.dataset import Images
+from alexnet.data.dataset import AnyImages
 from alexnet.data.transforms.augment import Normalizer
 from alexnet.evaluation import Classifier
 from alexnet.evaluation.calibrate import with_temperature
@@ -146,7 +146,7 @@ def has_response_norm(classifier: Classifier) -> bool:
     return any(isinstance(layer, ResponseNorm | TowersNorm) for layer in classifier.model.modules())
 
 
-def probabilities(classifier: Classifier, squares: Images) -> Tensor:
+def probabilities(classifier: Classifier, squares: AnyImages) -> Tensor:
     """What the package itself answers: calibrated probabilities [N, K] of prepared images."""
     log_p_NK = log_probabilities(classifier.model, squares, classifier.card.preprocessing, classifier.runtime)
     return with_temperature(log_p_NK, classifier.card.calibration).exp().cpu()
@@ -158,7 +158,7 @@ def logits(classifier: Classifier, x_NCHW: Tensor) -> Tensor:
         return torch.cat([classifier.model(part).float() for part in torch.split(x_NCHW, _BATCH)]).cpu()
 
 
-def normalized(classifier: Classifier, squares: Images) -> Tensor:
+def normalized(classifier: Classifier, squares: AnyImages) -> Tensor:
     """[N, C, H, W]: prepared images, cut and normalised."""
     how = classifier.card.preprocessing
     normalize = Normalizer(how, torch.device("cpu"), torch.float32)

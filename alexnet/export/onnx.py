@@ -67,9 +67,7 @@ def write_int8(job: Job, fp32: Path, out: Path) -> dict[str, Any]:
     """
     from alexnet.export.quantize import quantized
 
-    given = calibration_images(job.classifier.card, job.images)
-    squares = given if hasattr(given, "pixels_NHWC") else None
-    x_NCHW = network.normalized(job.classifier, squares or given)  # type: ignore[arg-type]
+    x_NCHW = network.normalized(job.classifier, calibration_images(job.classifier.card, job.images))
     plain = quantized(plain_graph(job), x_NCHW.numpy())
     _save(plain if job.plain else whole_graph(job, plain), out)
     if job.plain:
@@ -80,7 +78,6 @@ def write_int8(job: Job, fp32: Path, out: Path) -> dict[str, Any]:
         labels_N, expected_NK, images = job.images.labels_N, job.probabilities, job.images.what
         found_NK = run_whole(out, job.images, 64)
     return {
-        "file": out.name,
         "bytes": out.stat().st_size,
         "calibrated_on": f"{len(x_NCHW)} images that are none of those",
         "images": images,
