@@ -12,7 +12,7 @@ from alexnet.export.network import Windows, fixed_pool
 from alexnet.models import ConvNet
 from alexnet.models._build import maps_px
 from alexnet.models._response_norm import ResponseNorm
-from alexnet.models._source_2012 import TowersNorm
+from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "nn.Activation('relu')",
@@ -98,6 +98,15 @@ def _gluon(name: str, layer: nn.Module, side: int) -> str:
                 "nn.HybridLambda(lambda F, x: F.concat(*[F.LRN(part, alpha=1e-4, beta=0.75, knorm=2, nsize=5) "
                 "for part in F.split(x, 2)], dim=1))"
             )
+        case nn.ZeroPad2d():
+            left, right, top, bottom = layer.padding
+            pad = (0, 0, 0, 0, top, bottom, left, right)
+            return f"nn.HybridLambda(lambda F, x: F.pad(x, mode='constant', pad_width={pad}, constant_value=0))"
+        case WithinMapNorm():
+            window = "kernel=(5, 5), stride=(1, 1), pad=(2, 2), pool_type='avg'"
+            return f"nn.HybridLambda(lambda F, x: x * (1 + 1e-3 * F.Pooling(x * x, {window})) ** -0.75)"
+        case MaskingDropout():
+            return f"nn.HybridLambda(lambda F, x: F.Dropout(x, p={layer.p}) * {1 - layer.p})"
     raise UserError(f"Gluon has no layer like {name}, a {type(layer).__name__}: choose another format")
 
 
