@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from alexnet import weights
 from alexnet.errors import UserError
 from alexnet.export import model_card
-from alexnet.export.compare import accuracy, compare
+from alexnet.export.compare import accuracy
 from alexnet.export.images import BATCH_SIZES
-from alexnet.export.job import Job, batched, require
+from alexnet.export.job import Job, require
 from alexnet.models import create
 from alexnet.plain import to_dict
 
@@ -44,13 +44,11 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     save_file(tensors, out / WEIGHTS, {"format": "pt"})
     (out / CONFIG).write_text(json.dumps(config(job), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / WEIGHTS).chmod((out / CONFIG).stat().st_mode)  # the library leaves a file that only its owner can read
-    found = batched(_from_hub(out), job.x, BATCH_SIZES)
-    job.check(compare("logits", job.images_of_x, job.logits, found, logits=True))
+    found_NK = job.compare_logits("logits", _from_hub(out), BATCH_SIZES)
     plain = create(card.model, **card.options).eval()
     plain.load_state_dict(load_file(out / WEIGHTS), strict=True)
-    again = batched(plain, job.x, (64,))
-    job.check(compare("logits of the state dict", job.images_of_x, job.logits, again, logits=True))
-    top1 = accuracy(job.probabilities, job.images.labels_N)
+    job.compare_logits("logits of the state dict", plain, (64,))
+    top1 = accuracy(found_NK, job.images.labels_N)
     (out / README).write_text(model_card.text(job, top1), encoding="utf-8")
     return {
         "loaded_by": ["huggingface_hub.PyTorchModelHubMixin, offline", "load_state_dict, strictly"],

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from alexnet.card import ModelCard, Preprocessing
-from alexnet.data import AnyImages, decode_image, fit_image, load, load_split
+from alexnet.data import AnyImages, StreamedImages, decode_image, fit_image, load, load_split
 from alexnet.data.dataset import Images
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import align_labels
@@ -28,6 +28,7 @@ _OTHER_SHAPES = ((48, 80), (200, 150), (301, 211), (37, 37), (90, 1600))
 _RESIZED = 16  # images brought to each of these
 _PHOTOGRAPH_CROPS = ((64, 64, 64), (120, 160, 64), (427, 320, 4), (97, 201, 16), (301, 211, 16))
 _CALIBRATION_IMAGES = 512
+_PART = 7 * 64  # a multiple of the batch sizes
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class CheckImages:
     """Which images these are, for people."""
     are_test_images: bool
     """Whether they are the test split of a data set; otherwise a stand-in."""
-    sources: Sequence[Path] | Sequence[NDArray[np.uint8]]
-    """Files, decoded at full size when asked for, or pixels."""
+    sources: Sequence[Path] | Sequence[NDArray[np.uint8]] | AnyImages
+    """Files, decoded at full size when asked for, pixels, or images without files."""
     labels_N: Tensor | None = None
     """int64 [N], the network's classes; None where they are not known."""
     data: str | None = None
@@ -51,7 +52,10 @@ class CheckImages:
 
     def pixels_at(self, i: int) -> NDArray[np.uint8]:
         """uint8 [H, W, 3], RGB, in the image's own size."""
-        source = self.sources[i]
+        if isinstance(self.sources, Images | StreamedImages):
+            source: Path | NDArray[np.uint8] = self.sources.pixels_at(i).numpy()
+        else:
+            source = self.sources[i]
         if isinstance(source, Path):
             return np.asarray(decode_image(source).convert("RGB"))
         return np.ascontiguousarray(np.broadcast_to(source, (*source.shape[:2], 3)))
@@ -69,11 +73,16 @@ class CheckImages:
         for group in waiting.values():
             yield [i for i, _ in group], np.stack([x for _, x in group])
 
-    def squares(self, how: Preprocessing) -> Images:
-        """All images as the package itself prepares them."""
-        fitted = [fit_image(self.pixels_at(i), how.square_px, how.in_channels, how.fit) for i in range(len(self))]
-        labels_N = torch.zeros(len(self), dtype=torch.int64) if self.labels_N is None else self.labels_N
-        return Images(torch.from_numpy(np.stack(fitted)), labels_N)
+    def squares(self, how: Preprocessing, first: int = 0, count: int | None = None) -> Images:
+        """Images as the package itself prepares them: `count` of them from `first` on, or all; labels are 0."""
+        end = len(self) if count is None else min(first + count, len(self))
+        fitted = [fit_image(self.pixels_at(i), how.square_px, how.in_channels, how.fit) for i in range(first, end)]
+        return Images(torch.from_numpy(np.stack(fitted)), torch.zeros(end - first, dtype=torch.int64))
+
+    def parts(self, how: Preprocessing) -> Iterator[Images]:
+        """All images as `squares`, some at a time, so that many fit in memory; parts end where batches do."""
+        for first in range(0, len(self), _PART):
+            yield self.squares(how, first, _PART)
 
     def in_other_shapes(self) -> CheckImages:
         """A few of the images, enlarged or reduced by Pillow to several heights and widths."""
@@ -121,8 +130,7 @@ def find_images(card: ModelCard, data: str | None, root: str | os.PathLike[str] 
     what = f"{len(images):,} test images of {data}"
     if files is not None:
         return CheckImages(what, True, files, labels_N, data, root)
-    pixels = [images.pixels_at(i).numpy() for i in range(len(images))]
-    return CheckImages(what, True, pixels, labels_N, data, root)
+    return CheckImages(what, True, images, labels_N, data, root)
 
 
 def check_calibration(images: CheckImages) -> None:

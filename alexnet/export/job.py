@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from alexnet.data.dataset import Images
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier
 from alexnet.export import network
-from alexnet.export.compare import Comparison
+from alexnet.export.compare import Comparison, compare
 from alexnet.export.images import CheckImages
 
-MOST_PLAIN = 1000
-"""Images whose normalised input is compared as well, at most; more would fill memory."""
+Run = Callable[[Tensor], Tensor]
+"""From one batch to outputs [N, K]."""
 
 
 @dataclass
@@ -36,32 +36,31 @@ class Job:
     comparisons: list[Comparison] = field(default_factory=list)
 
     @cached_property
-    def squares(self) -> Images:
-        """The images as the package prepares them, uint8."""
-        return self.images.squares(self.classifier.card.preprocessing)
-
-    @cached_property
     def probabilities(self) -> Tensor:
-        """The package's answers to them, [N, K]."""
-        return network.probabilities(self.classifier, self.squares)
+        """The package's answers to the images, [N, K]."""
+        parts = self.images.parts(self.classifier.card.preprocessing)
+        return torch.cat([network.probabilities(self.classifier, part) for part in parts])
 
-    @cached_property
-    def x(self) -> Tensor:
-        """The first of them, normalised, [N, C, H, W]."""
-        return network.normalized(
-            self.classifier, self.squares.take(torch.arange(min(MOST_PLAIN, len(self.squares))))
-        )
+    def compare_logits(self, what: str, run: Run, sizes: tuple[int, ...]) -> Tensor:
+        """Compare the logits that `run` gives for normalised images [N, C, H, W] with the network's own.
 
-    @cached_property
-    def logits(self) -> Tensor:
-        """The network's answers to these, [N, K]."""
-        return network.logits(self.classifier, self.x)
+        Returns:
+            Those of `run`, [N, K], at the first of the batch `sizes`.
 
-    @property
-    def images_of_x(self) -> str:
-        """What `x` is, for people."""
-        some = "" if len(self.x) == len(self.images) else f"the first {len(self.x):,} of "
-        return some + self.images.what
+        Raises:
+            UserError: they differ.
+        """
+        expected: list[Tensor] = []
+        found: dict[int, list[Tensor]] = {size: [] for size in sizes}
+        with torch.inference_mode():
+            for part in self.images.parts(self.classifier.card.preprocessing):
+                x_NCHW = network.normalized(self.classifier, part)
+                expected.append(network.logits(self.classifier, x_NCHW))
+                for size in sizes:
+                    found[size] += [run(batch_NCHW) for batch_NCHW in torch.split(x_NCHW, size)]
+        outputs = [(size, torch.cat(parts)) for size, parts in found.items()]
+        self.check(compare(what, self.images.what, torch.cat(expected), outputs, logits=True))
+        return outputs[0][1]
 
     def check(self, comparison: Comparison) -> None:
         """Keep the comparison for the record; raises `UserError` where the outputs differ."""
@@ -82,7 +81,11 @@ def require(extra: str, *packages: str) -> None:
         raise UserError(f"this takes {', '.join(missing)}: pip install 'alexnet[{extra}]'")
 
 
-def batched(run: Any, x: Tensor, sizes: tuple[int, ...]) -> list[tuple[int, Tensor]]:
-    """`run` over all of `x`, in batches of each of `sizes`."""
-    with torch.inference_mode():
-        return [(size, torch.cat([run(part) for part in torch.split(x, size)])) for size in sizes]
+@contextmanager
+def exporting(form: str) -> Iterator[None]:
+    """Within the block, what torch's exporters raise of a network they cannot write becomes a `UserError`."""
+    try:
+        yield
+    except Exception as error:  # many kinds, some of them long reports
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"torch cannot write this network as {form}: {reason}") from error

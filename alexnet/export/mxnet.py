@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from alexnet.errors import UserError
-from alexnet.export import network
-from alexnet.export.compare import compare
 from alexnet.export.gluon import Layer, layers_of, source_of
 from alexnet.export.job import Job
 from alexnet.models import ConvNet
@@ -64,8 +62,7 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     read = read_params(out)
     if list(read) != list(arrays) or not all(np.array_equal(read[name], arrays[name]) for name in arrays):
         raise UserError(f"{job.target} was not written: what was read back is not what was written")
-    found_NK = _answers(job, layers, read)
-    job.check(compare("logits", job.images_of_x, job.logits, [(len(found_NK), found_NK)], logits=True))
+    job.compare_logits("logits", _filled(job, layers, read), (64,))
     return {
         "arrays": len(arrays),
         "read_back": "by this package's reader, equal to the bit, and computed from again",
@@ -140,14 +137,14 @@ def _gluon(job: Job, layers: list[Layer]) -> str:
     )
 
 
-def _answers(job: Job, layers: list[Layer], read: Mapping[str, NDArray[np.float32]]) -> Tensor:
-    """Logits of the network whose tensors are those that were read."""
-    own = copy.deepcopy(job.classifier)
-    for before, layer in zip(layers, layers_of(own.model, own.card.preprocessing.image_px), strict=True):
+def _filled(job: Job, layers: list[Layer], read: Mapping[str, NDArray[np.float32]]) -> nn.Module:
+    """The network with the tensors that were read."""
+    own = copy.deepcopy(job.classifier.model)
+    for before, layer in zip(layers, layers_of(own, job.classifier.card.preprocessing.image_px), strict=True):
         assert before.name == layer.name
         kinds = _kinds(layer)
         tensors, stem = layer.module.state_dict(), _stem(job, layer)
         for ours, theirs in kinds.items():
             if ours in tensors:
                 tensors[ours].copy_(torch.from_numpy(read[f"{stem}.{theirs}"]))
-    return network.logits(own, job.x)
+    return own

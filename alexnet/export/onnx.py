@@ -19,7 +19,7 @@ from torch import Tensor
 from alexnet.export import network
 from alexnet.export.compare import accuracy, compare
 from alexnet.export.images import BATCH_SIZES, CheckImages, calibration_images
-from alexnet.export.job import Job, batched, require
+from alexnet.export.job import Job, Run, exporting, require
 from alexnet.export.onnx_image import OPSET, Builder, add_preprocessing
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -38,8 +38,9 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     plain = plain_graph(job)
     if job.plain:
         _save(plain, out)
-        check_plain(job, out)
-        return {"graph": "plain", "opset": OPSET, "response_norm": _norm(job)}
+        found_NK = job.compare_logits("logits", _runner(out, "x"), BATCH_SIZES)
+        top1 = accuracy(found_NK, job.images.labels_N)
+        return {"graph": "plain", "opset": OPSET, "response_norm": _norm(job), "top1": top1}
     _save(whole_graph(job, plain), out)
     found = check_whole(job, out)
     onnx.checker.check_model(str(out))
@@ -70,19 +71,18 @@ def write_int8(job: Job, fp32: Path, out: Path) -> dict[str, Any]:
     x_NCHW = network.normalized(job.classifier, calibration_images(job.classifier.card, job.images))
     plain = quantized(plain_graph(job), x_NCHW.numpy())
     _save(plain if job.plain else whole_graph(job, plain), out)
+    expected_NK = job.probabilities
     if job.plain:
-        labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x)]
-        expected_NK, images = job.logits, job.images_of_x
-        found_NK = batched(_runner(out, "x"), job.x, (64,))[0][1]
+        run, parts = _runner(out, "x"), job.images.parts(job.classifier.card.preprocessing)
+        found_NK = torch.cat([run(network.normalized(job.classifier, part)).softmax(1) for part in parts])
     else:
-        labels_N, expected_NK, images = job.images.labels_N, job.probabilities, job.images.what
         found_NK = run_whole(out, job.images, 64)
     return {
         "bytes": out.stat().st_size,
         "calibrated_on": f"{len(x_NCHW)} images that are none of those",
-        "images": images,
-        "top1": accuracy(found_NK, labels_N),
-        "top1_fp32": accuracy(expected_NK, labels_N),
+        "images": job.images.what,
+        "top1": accuracy(found_NK, job.images.labels_N),
+        "top1_fp32": accuracy(expected_NK, job.images.labels_N),
         "same_first_answers": float((found_NK.argmax(1) == expected_NK.argmax(1)).double().mean()),
         "greatest_difference": float((found_NK - expected_NK).abs().max()),
         "fp32_bytes": fp32.stat().st_size,
@@ -94,7 +94,7 @@ def plain_graph(job: Job) -> Any:
     import onnx
 
     model = network.prepared(job.classifier, operators=not job.decompose)
-    with warnings.catch_warnings(), _quiet():
+    with warnings.catch_warnings(), _quiet(), exporting("ONNX"):
         warnings.simplefilter("ignore")  # the exporter's, about its own parts
         program = torch.onnx.export(
             model,
@@ -151,12 +151,6 @@ def whole_graph(job: Job, plain: Any) -> Any:
     return proto
 
 
-def check_plain(job: Job, out: Path) -> None:
-    """Compare logits at every batch size; raises `UserError` where they differ."""
-    found = batched(_runner(out, "x"), job.x, BATCH_SIZES)
-    job.check(compare("logits", job.images_of_x, job.logits, found, logits=True))
-
-
 def check_whole(job: Job, out: Path) -> Tensor:
     """Compare probabilities of pictures in their own sizes at every batch size, and of resized ones.
 
@@ -186,7 +180,7 @@ def run_whole(path: Path, images: CheckImages, batch_size: int) -> Tensor:
     return torch.empty_like(outputs_NK).index_copy_(0, torch.tensor(places), outputs_NK)
 
 
-def _runner(path: Path, name: str) -> Any:
+def _runner(path: Path, name: str) -> Run:
     """A function from one batch to the first output of the graph at `path`."""
     import onnxruntime
 

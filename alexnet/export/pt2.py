@@ -24,7 +24,9 @@ from alexnet.errors import UserError
 from alexnet.export import network
 from alexnet.export.compare import accuracy, compare
 from alexnet.export.images import BATCH_SIZES
-from alexnet.export.job import Job
+from alexnet.export.job import Job, exporting
+
+_MOST_BYTES = 2**29  # of images that are handed to the other process, as a file
 
 FACTS = "alexnet.json"
 """The archive's extra file."""
@@ -79,22 +81,26 @@ def write(job: Job, out: Path) -> dict[str, Any]:
         UserError: the answers differ, or the program does not run.
     """
     how = job.classifier.card.preprocessing
+    per_image = 3 * how.square_px**2 * (4 if job.plain else 1)
+    squares = job.images.squares(how, count=max(64, _MOST_BYTES // per_image))
     if job.plain:
         module: nn.Module = network.prepared(job.classifier, operators=False)
-        example, given, expected_NK = network.example_input(job.classifier), job.x, job.logits
+        example = network.example_input(job.classifier)
+        given = network.normalized(job.classifier, squares)
+        expected_NK = network.logits(job.classifier, given)
     else:
         module = FromSquares(job)
-        squares_NHWC = job.squares.pixels_NHWC
-        given = squares_NHWC.expand(*squares_NHWC.shape[:3], 3).contiguous()
+        given = squares.pixels_NHWC.expand(*squares.pixels_NHWC.shape[:3], 3).contiguous()
         example = torch.zeros(network.EXAMPLE_IMAGES, how.square_px, how.square_px, 3, dtype=torch.uint8)
-        expected_NK = job.probabilities
-    with torch.no_grad():
+        expected_NK = network.probabilities(job.classifier, squares)
+    with torch.no_grad(), exporting(".pt2"):
         program = torch.export.export(module.eval(), (example,), dynamic_shapes=({0: torch.export.Dim("N")},))
     facts = json.dumps(network.facts(job.classifier), ensure_ascii=False)
     torch.export.save(program, str(out), extra_files={FACTS: facts})
     found = _run_elsewhere(out, given)
-    what, images = ("logits", job.images_of_x) if job.plain else ("probabilities", job.images.what)
-    job.check(compare(what, images, expected_NK, found, logits=job.plain))
+    some = "" if len(given) == len(job.images) else f"the first {len(given):,} of "
+    what = "logits" if job.plain else "probabilities"
+    job.check(compare(what, some + job.images.what, expected_NK, found, logits=job.plain))
     labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(given)]
     shape = f"float32 [N, {how.in_channels}, {how.image_px}, {how.image_px}]"
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 
 from alexnet import weights
@@ -19,6 +20,7 @@ def write(job: Job, out: Path) -> dict[str, Any]:
     weights.save(out, job.classifier.model, job.classifier.card)
     custom = job.classifier.card.model == weights.CUSTOM
     model, card = weights.load(out, job.classifier.model if custom else None)
-    found_NK = network.probabilities(Classifier(model, card, job.classifier.runtime), job.squares)
+    again = Classifier(model, card, job.classifier.runtime)
+    found_NK = torch.cat([network.probabilities(again, part) for part in job.images.parts(card.preprocessing)])
     job.check(compare("probabilities", job.images.what, job.probabilities, [(len(found_NK), found_NK)]))
     return {"tensors": len(load_file(out)), "top1": accuracy(found_NK, job.images.labels_N)}

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alexnet.errors import UserError
-from alexnet.export.compare import accuracy, compare
+from alexnet.export.compare import accuracy
 from alexnet.export.images import BATCH_SIZES
-from alexnet.export.job import Job, batched
+from alexnet.export.job import Job
 
 NAMES = {
     "features.conv1": "features.0",
@@ -62,12 +62,10 @@ def write(job: Job, out: Path) -> dict[str, Any]:
         read = torch.load(out, weights_only=True)
     theirs = torchvision.models.alexnet(num_classes=len(job.classifier.class_names)).eval()
     theirs.load_state_dict(read, strict=True)
-    found = batched(theirs, job.x, BATCH_SIZES)
-    job.check(compare("logits", job.images_of_x, job.logits, found, logits=True))
-    labels_N = None if job.images.labels_N is None else job.images.labels_N[: len(job.x)]
+    found_NK = job.compare_logits("logits", theirs, BATCH_SIZES)
     return {
         "loaded_into": f"torchvision.models.alexnet of torchvision {torchvision.__version__}, strictly",
-        "top1": accuracy(found[0][1], labels_N),
+        "top1": accuracy(found_NK, job.images.labels_N),
         "transforms": (
             f"Resize({how.square_px}), CenterCrop({how.image_px}), ToTensor(), "
             f"Normalize({list(how.mean)}, {list(how.std)})"

@@ -114,6 +114,25 @@ def test_a_module_of_the_users_own(tmp_path, lenet):
     assert written.record["compared"][0]["agrees"]
 
 
+class Branching(torch.nn.Module):
+    """What it computes depends on values, which no exporter follows."""
+
+    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        sums_N = x_NCHW.sum((1, 2, 3))
+        return torch.ones(len(x_NCHW), 10) if float(sums_N.max()) > 0 else torch.zeros(len(x_NCHW), 10)
+
+
+def test_a_module_that_cannot_be_exported_is_answered_in_a_line(tmp_path, lenet):
+    from dataclasses import replace
+
+    from alexnet.evaluation import Classifier
+
+    card = replace(lenet.card, model="custom", options={"class": "Branching"})
+    with pytest.raises(UserError, match=r"^torch cannot write this network as ONNX: .*$"):
+        export(Classifier(Branching(), card, lenet.runtime), tmp_path / "net.onnx", to="onnx")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "source"])
 def test_alexnet_2012(make, tmp_path, variant):
