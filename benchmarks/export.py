@@ -1,11 +1,13 @@
 """What exports are worth: differences, sizes, int8's accuracy, and speed beside PyTorch.
 
-    python benchmarks/export.py MODEL=DATA ... [--mxnet PYTHON] [--out benchmarks/results/export.json]
+    python benchmarks/export.py MODEL=DATA ... [--mxnet PYTHON] [--photographs FOLDER] [--out ...results/export.json]
 
 MODEL is a run folder, a .safetensors file or the name of weights that ship; DATA a source or folder whose test images
 all exports are compared on. PYTHON is that of an environment with MXNet 1.9.1, which then loads what was written for
 it and computes. Times are CPU time on one thread, the median of turns taken one after the other, as the machine may
 have other work; from normalised tensors to logits, and for the whole graph from squares of bytes to probabilities.
+FOLDER holds full-size JPEGs: for each MODEL the whole graph, given all pixels, beside `predict` given the same pixels
+and given the file, which is decoded at a fraction of its size.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import onnxruntime
 import torch
 
 from alexnet import runtime
+from alexnet.data import decode_image
 from alexnet.errors import UserError
 from alexnet.evaluation import Classifier, load
 from alexnet.export import export, network
@@ -54,7 +57,7 @@ print(mxnet.__version__)
 """
 
 
-def measure(model: str, data: str, mxnet: str | None, folder: Path) -> dict[str, Any]:
+def measure(model: str, data: str, mxnet: str | None, photographs: Path | None, folder: Path) -> dict[str, Any]:
     classifier = load(model, device="cpu")
     found: dict[str, Any] = {"network": classifier.card.model, "classes": len(classifier.class_names)}
     for to, name in FORMATS.items():
@@ -69,7 +72,31 @@ def measure(model: str, data: str, mxnet: str | None, folder: Path) -> dict[str,
     few = images.squares(classifier.card.preprocessing).take(torch.arange(BATCH))
     if mxnet:
         found["mxnet"]["read_by_mxnet"] = by_mxnet(mxnet, folder, classifier, network.normalized(classifier, few))
+    if photographs:
+        found["photographs"] = on_photographs(classifier, photographs, folder / "net.onnx")
     found["cpu_ms_per_image"] = speeds(classifier, few, folder)
+    return found
+
+
+def on_photographs(classifier: Classifier, folder: Path, graph: Path) -> dict[str, Any]:
+    """Greatest differences of probabilities, and first answers."""
+    run, K = session(graph).run, len(classifier.class_names)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg"))
+    found: dict[str, Any] = {"n": len(files)}
+    for what in ("pixels", "file"):
+        differences, others = [], 0
+        for file in files:
+            pixels_HWC = np.asarray(decode_image(file).convert("RGB"))
+            p_K = run(None, {"image": pixels_HWC[None]})[0][0]
+            classes = dict(classifier.predict(pixels_HWC if what == "pixels" else file, top=K).classes)
+            expected_K = np.array([classes[name] for name in classifier.class_names])
+            differences.append(float(np.abs(p_K - expected_K).max()))
+            others += int(p_K.argmax() != expected_K.argmax())
+        found[f"given the {what}"] = {
+            "greatest_difference": max(differences),
+            "mean_difference": statistics.fmean(differences),
+            "other_first_answers": others,
+        }
     return found
 
 
@@ -137,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", metavar="MODEL=DATA")
     parser.add_argument("--mxnet", metavar="PYTHON")
+    parser.add_argument("--photographs", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "export.json")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -151,7 +179,7 @@ def main() -> None:
     for case in args.cases:
         model, _, data = case.partition("=")
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(model, data, args.mxnet, Path(folder))
+            found = measure(model, data, args.mxnet, args.photographs, Path(folder))
         name = Path(model).name.removesuffix(".safetensors")
         found["data"] = Path(data).name
         values["networks"][name] = json.loads(json.dumps(found).replace(data, Path(data).name))
