@@ -23,7 +23,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "cleaning", "start", "studies"},
+    {"bench", "cleaning", "export", "start", "studies"},
     {"cli"},
     {"__main__"},
 )

@@ -14,7 +14,7 @@ return [...module_resize.squareOf({ width, height, read }, side, channels)];
 
 
 def square_of(run_js, pixels_HWC, side, channels):
-    H, W, C = pixels_HWC.shape
+    H, W, _ = pixels_HWC.shape
     rgba = np.full((H, W, 4), 255, np.uint8)
     rgba[..., :3] = pixels_HWC  # grey is repeated
     values = {"width": W, "height": H, "side": side, "channels": channels, "rgba": rgba.ravel().tolist()}
