@@ -18,6 +18,7 @@ GROUPS = {
         "predict": "classify image files",
         "evaluate": "measure accuracy on a data set",
         "convert": "read weights of MXNet or torchvision",
+        "export": "write a network in another form: a page that shows it at work",
         "models": "list the networks, and the trained ones that come with alexnet",
     },
     "Data": {"data": "describe, check, clean, download or pack a data set"},

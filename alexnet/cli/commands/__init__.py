@@ -14,6 +14,7 @@ from alexnet.cli.commands.bench import bench
 from alexnet.cli.commands.convert import convert
 from alexnet.cli.commands.data import data_command
 from alexnet.cli.commands.evaluate import evaluate
+from alexnet.cli.commands.export import export
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
 from alexnet.cli.commands.recipes import recipes_command
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "convert": convert,
+    "export": export,
     "data": data_command,
     "study": study,
     "recipes": recipes_command,

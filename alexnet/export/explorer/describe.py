@@ -217,7 +217,7 @@ def _pair(value: Any) -> list[int]:
     return [int(v) for v in value] if isinstance(value, tuple) else [int(value)] * 2
 
 
-def trace(model: nn.Module, found: Description, x_NCHW: Tensor) -> list[Tensor]:
+def trace(found: Description, x_NCHW: Tensor) -> list[Tensor]:
     """Output of each operation for images that are the network's input, in eval mode, by running its layers."""
     outputs = []
     with torch.inference_mode():

@@ -65,7 +65,7 @@ def test_every_network_of_the_zoo(compute, as_values, plain):
             settle(model)
         x_NCHW = torch.randn(1, in_channels, px, px, generator=torch.Generator().manual_seed(1))
         nets.append(as_values(model, x_NCHW[0]))
-        expected.append(trace(model, describe(model), x_NCHW))
+        expected.append(trace(describe(model), x_NCHW))
         assert torch.equal(expected[-1][-1], model(x_NCHW))
     for found, theirs in zip(compute(nets, plain=plain), expected, strict=True):
         agree(found, theirs)
@@ -153,7 +153,7 @@ def test_two_hundred_random_networks(compute, as_values, plain):
         settle(model, seed)
         x_NCHW = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
         nets.append(as_values(model, x_NCHW[0]))
-        expected.append(trace(model, describe(model), x_NCHW))
+        expected.append(trace(describe(model), x_NCHW))
         kinds |= {op["op"] for op in nets[-1]["ops"]}
     assert len(kinds) == 12  # every operation took part
     for found, theirs in zip(compute(nets, plain=plain), expected, strict=True):
@@ -171,7 +171,7 @@ def test_channels_switched_off_are_zero_for_all_that_follows(compute, as_values)
         return output
 
     handle = found.modules[at].register_forward_hook(mask)
-    expected = trace(model, found, x_NCHW)
+    expected = trace(found, x_NCHW)
     handle.remove()
     agree(compute([as_values(model, x_NCHW[0], off=[(at, [3, 17])])])[0], expected)
 
@@ -183,7 +183,7 @@ def test_weights_of_fewer_bits_are_close(compute, as_values, weights, within):
         model.features.conv2.weight.mul_(1e-6)  # would be lost in fp16 without a scale
         model.features.conv3.weight.mul_(1e6)  # would overflow
     x_NCHW = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-    agree(compute([as_values(model, x_NCHW[0], weights)])[0], trace(model, describe(model), x_NCHW), within)
+    agree(compute([as_values(model, x_NCHW[0], weights)])[0], trace(describe(model), x_NCHW), within)
 
 
 def test_levels_begin_with_layers_that_have_weights():
