@@ -20,7 +20,7 @@ def export(
     data: str | None = None,
     root: OptionalPath = None,
     compare: OptionalPath = None,
-    weights: Literal["fp16", "int8"] = "fp16",
+    weights: Literal["int16", "int8"] = "int16",
     overwrite: bool = False,
 ) -> int:
     """Write a trained network in another form.
@@ -33,7 +33,7 @@ def export(
             folder of class folders.
         root: Folder with the source's files, where they are not in the default place.
         compare: For the explorer: a second network for the same images, shown at a switch.
-        weights: For the explorer: fp16, or int8 for half the size and coarser answers.
+        weights: For the explorer: int16, or int8 for half the size and coarser answers.
         overwrite: Replace an existing file.
     """
     from alexnet.cli.progress import counting

@@ -40,7 +40,7 @@ function startInPage(source) {
   document.head.append(script);
   const answer = globalThis.alexnetEngine;
   if (!answer) throw new Error("scripts of this page may not run");
-  return { ask: async (message) => answer(message).found, where: "page" };
+  return { ask: async (message) => (await answer(message)).found, where: "page" };
 }
 
 /**

@@ -1,6 +1,6 @@
 // The panel of one channel or unit: its map, the sum behind a number, what excites it, and its switch.
 
-import { brightest, colourOf, mapImage, paintImage } from "./paint.js";
+import { brightest, colourOf, mapImage } from "./paint.js";
 import { convolutionParts, denseParts, layerOf, readable } from "./arithmetic.js";
 import { placeBehind } from "./fields.js";
 import { opWords } from "./levels.js";
@@ -48,7 +48,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     const focused = panel.contains(document.activeElement) ? document.activeElement.dataset.part : null;
     const scrolled = panel.scrollTop;
     const parts = [head(model, level, state), switchFor(level, state)];
-    const place = placeOf(outputs[stage], state.place);
+    const place = placeOf(outputs[stage], channel, state.place);
     const context = { model, level, layer, op, given, weights, bias, outputs, state, place };
     if (level.kind === "maps") parts.push(mapView(context), sums(context));
     else parts.push(unitSum(context));
@@ -58,12 +58,15 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     if (focused) panel.querySelector(`[data-part="${focused}"]`)?.focus();
   }
 
-  function placeOf(value, place) {
-    if (place) return { y: Math.min(place.y, value.h - 1), x: Math.min(place.x, value.w - 1) };
-    return null;
+  /** The place that was chosen, or else the strongest one. */
+  function placeOf({ h, w, data }, channel, place) {
+    if (place) return { y: Math.min(place.y, h - 1), x: Math.min(place.x, w - 1) };
+    let best = 0;
+    for (let i = 1; i < h * w; i++) if (data[channel * h * w + i] > data[channel * h * w + best]) best = i;
+    return { y: Math.floor(best / w), x: best % w };
   }
 
-  function head(model, level, { level: i, channel, off }) {
+  function head(model, level, { level: i, channel }) {
     const header = element("header");
     const title = element("h2", "", words.t(level.kind === "maps" ? "detail.channel" : "detail.unit", { level: level.name, n: channel + 1 }));
     title.id = "detail-title";
@@ -76,7 +79,6 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     next.setAttribute("aria-label", words.t("detail.next"));
     close.setAttribute("aria-label", words.t("page.close"));
     header.append(title, back, next, close);
-    void off;
     return header;
   }
 
@@ -114,13 +116,11 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", words.t("detail.map_label", { h: value.h, w: value.w }));
     canvas.getContext("2d").putImageData(mapImage(value, state.channel, brightest(value, state.off.get(level.last))), 0, 0);
-    if (place) {
-      const cross = big.appendChild(element("div", "cross"));
-      Object.assign(cross.style, {
-        left: `${(100 * place.x) / value.w}%`, top: `${(100 * place.y) / value.h}%`,
-        width: `${100 / value.w}%`, height: `${100 / value.h}%`,
-      });
-    }
+    const cross = big.appendChild(element("div", "cross"));
+    Object.assign(cross.style, {
+      left: `${(100 * place.x) / value.w}%`, top: `${(100 * place.y) / value.h}%`,
+      width: `${100 / value.w}%`, height: `${100 / value.h}%`,
+    });
     const at = (event) => {
       const box = canvas.getBoundingClientRect();
       const inside = (share, n) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
@@ -128,7 +128,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     };
     const move = (event) => {
       const to = at(event);
-      if (!place || to.y !== place.y || to.x !== place.x) on.choose(state.level, state.channel, to);
+      if (to.y !== place.y || to.x !== place.x) on.choose(state.level, state.channel, to);
     };
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerdown", move);
@@ -136,8 +136,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
       const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
       if (!step) return;
       event.preventDefault();
-      const from = place ?? { y: 0, x: 0 };
-      const to = { y: Math.min(value.h - 1, Math.max(0, from.y + step[0])), x: Math.min(value.w - 1, Math.max(0, from.x + step[1])) };
+      const to = { y: Math.min(value.h - 1, Math.max(0, place.y + step[0])), x: Math.min(value.w - 1, Math.max(0, place.x + step[1])) };
       on.choose(state.level, state.channel, to);
     });
     view.append(chips, big, element("p", "muted small", words.t("detail.map_hint")));
@@ -148,10 +147,10 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     const { model, level, layer, op, given, weights, bias, outputs, state, place } = context;
     const view = element("section", "sums");
     view.append(element("h3", "", words.t("detail.sum")));
-    const from = place && placeBehind(model.ops, outputs, layer, stage, state.channel, place.y, place.x);
+    const from = placeBehind(model.ops, outputs, layer, stage, state.channel, place.y, place.x);
     if (!from) {
-      view.append(element("p", "muted small", words.t(place ? "detail.sum_many" : "detail.sum_none")));
-      on.point(place ? stage : null, place);
+      view.append(element("p", "muted small", words.t("detail.sum_many")));
+      on.point(stage, place);
       return view;
     }
     on.point(layer, from);
@@ -168,12 +167,11 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
       const title = element("div", "head");
       title.append(element("span", "", name), element("span", "number", `Σ = ${readable(part.sum)}`));
       row.append(title, numbers(part.patch, op.kernel, mostInput, part.outside), numbers(part.weights, op.kernel, mostWeight));
-      row.append(element("span", "muted small", words.t("detail.patch")), element("span", "muted small", words.t("detail.kernel")));
+      row.append(element("span", "muted small", words.t(previous ? "detail.patch" : "detail.patch_pixels")), element("span", "muted small", words.t("detail.kernel")));
       view.append(row);
     }
     const rest = parts.slice(PARTS_SHOWN).reduce((total, part) => total + part.sum, 0);
     view.append(chain(context, shown.map((part) => part.sum), parts.length - shown.length, rest, bias, from));
-    void level;
     return view;
   }
 
@@ -255,6 +253,5 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     return view;
   }
 
-  void paintImage;
   return { show, forgetStage() { stage = null; } };
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from alexnet.card import Preprocessing
 from alexnet.data import AnyImages, DataLike, load_split
 from alexnet.errors import UserError
 from alexnet.export.explorer import patches, pictures
-from alexnet.export.explorer.describe import Description, levels
+from alexnet.export.explorer.describe import Description, levels, trace
 from alexnet.export.explorer.patches import OnProgress
 
 _EXAMPLES = 24
@@ -67,7 +68,11 @@ def _open(source: DataLike, root: str | Path | None, how: Preprocessing) -> tupl
 
 
 def content(
-    found: Description, shown: Shown, preprocessing: Preprocessing, on_progress: OnProgress | None = None
+    found: Description,
+    shown: Shown,
+    preprocessing: Preprocessing,
+    class_names: Sequence[str],
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """What the page holds of the images, as plain JSON values; see `gallery.js`."""
     few = shown.pixels_NHWC[:_GALLERY]
@@ -79,6 +84,7 @@ def content(
     }
     best = patches.best_patches(found, shown.pixels_NHWC, preprocessing, on_progress)
     return {
+        "first": _first(found, input_NCHW[:_EXAMPLES], shown.labels[:_EXAMPLES], class_names),
         "looked_at": len(shown.pixels_NHWC),
         "examples": [
             {"label": label, "src": pictures.webp(pixels_HWC.numpy(), lossless=True)}
@@ -95,6 +101,13 @@ def content(
             for one in best
         },
     }
+
+
+def _first(found: Description, input_NCHW: Tensor, labels: Sequence[str], class_names: Sequence[str]) -> int:
+    """Position of the example that the page begins with: the one whose own class is likeliest."""
+    p_NK = trace(found, input_NCHW)[-1].softmax(1)
+    own = [float(p_NK[i, class_names.index(name)]) if name in class_names else 0.0 for i, name in enumerate(labels)]
+    return max(range(len(own)), key=own.__getitem__)
 
 
 def _gallery(seen_NHWC: Tensor) -> str:

@@ -1,12 +1,7 @@
 // From scores to an answer that may be withheld, as `alexnet predict` gives it.
 
 import { softmax } from "./layers.js";
-import { bytesOf, tensorOf } from "./tensors.js";
-
-function halves(base64) {
-  const bytes = bytesOf(base64);
-  return tensorOf(bytes, { dtype: "f16", at: 0, n: bytes.length / 2, scale: 1 });
-}
+import { bytesOf, halvesOf } from "./tensors.js";
 
 /** Root mean square distance from the nearest class, in standard deviations within classes. */
 function distance(features, means, scale) {
@@ -27,7 +22,7 @@ function distance(features, means, scale) {
  */
 export function createJudge(model) {
   const { calibration, class_names: names, ops } = model;
-  const measured = calibration?.means ? { means: halves(calibration.means), scale: halves(calibration.scale) } : null;
+  const measured = calibration?.means ? { means: halvesOf(bytesOf(calibration.means)), scale: halvesOf(bytesOf(calibration.scale)) } : null;
   const last = ops.findLastIndex((op) => op.op === "dense" || op.op === "conv");
   return (outputs) => {
     const probabilities = softmax(outputs.at(-1).data, calibration?.temperature ?? 1);

@@ -32,7 +32,7 @@ const judges = models.map(createJudge);
 const wide = matchMedia("(min-width: 1180px)");
 
 const state = {
-  which: 0, level: 0, channel: 0, place: null, open: wide.matches,
+  which: 0, level: 0, channel: null, place: null, open: wide.matches,
   off: models.map(() => new Map()), dropoutSeed: null, about: null, square: null,
 };
 let engine = null;
@@ -82,7 +82,14 @@ async function pass() {
     return;
   }
   result = { outputs, input: { c: channels, h: side, w: side, data }, pixels, milliseconds };
+  state.channel ??= liveliest(outputs[models[which].levels[state.level].shown]);
   draw();
+}
+
+/** The channel with the largest mean. */
+function liveliest({ c, h, w, data }) {
+  const total = (channel) => data.subarray(channel * h * w, (channel + 1) * h * w).reduce((sum, value) => sum + value, 0);
+  return Array.from({ length: c }, (_, channel) => total(channel)).reduce((best, value, i, all) => (value > all[best] ? i : best), 0);
 }
 
 function draw() {
@@ -128,7 +135,7 @@ function drawDetail() {
 }
 
 /** Frame, on the image, what a place in the output of an operation sees. */
-function showField(op, place) {
+function showField(op, place, alone = false) {
   const field = byId("field");
   if (op === null || place === null) {
     field.hidden = true;
@@ -141,6 +148,7 @@ function showField(op, place) {
   const clip = (value) => Math.min(side, Math.max(0, value));
   const [top, bottom, left, right] = [window.top, window.bottom, window.left, window.right].map(clip);
   field.hidden = false;
+  field.classList.toggle("alone", alone);
   Object.assign(field.style, {
     left: `${(100 * left) / side}%`, top: `${(100 * top) / side}%`,
     width: `${(100 * (right - left)) / side}%`, height: `${(100 * (bottom - top)) / side}%`,
@@ -149,7 +157,7 @@ function showField(op, place) {
 
 function choose(level, channel, place, quietly = false) {
   if (state.level !== level) detail.forgetStage();
-  Object.assign(state, { level, channel, place: place ?? (level === state.level ? state.place : null) });
+  Object.assign(state, { level, channel, place });
   if (!quietly || wide.matches) state.open = true;
   if (result) {
     levels.show(result.outputs, shownState());
@@ -182,7 +190,7 @@ function hover(level, channel, place, event) {
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 4))}px`;
   tip.style.top = `${event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 10 : event.clientY + 18}px`;
-  if (about.kind === "maps") showField(about.shown, place);
+  if (about.kind === "maps") showField(about.shown, place, true);
 }
 
 let pointed = { op: null, place: null };
@@ -234,7 +242,7 @@ function buildLevels() {
 
 function switchTo(which) {
   if (which === state.which) return;
-  Object.assign(state, { which, level: Math.min(state.level, models[which].levels.length - 1), channel: 0, place: null });
+  Object.assign(state, { which, level: Math.min(state.level, models[which].levels.length - 1), channel: null, place: null });
   detail.forgetStage();
   buildLevels();
   showTools();
@@ -317,14 +325,14 @@ createTour(byId("tour"), byId("tour-start"), {
     const pools = model.ops.some((op) => op.op.endsWith("_pool"));
     const deep = maps.at(-1);
     const drops = model.ops.find((op) => op.op === "dropout");
-    if (n === 2 && first && wide.matches) choose(0, 0, { y: 2, x: 2 });
+    if (n === 2 && first && wide.matches) choose(0, state.level === 0 ? state.channel : 0, null);
     const steps = {
       1: { target: byId("input"), values: { px: side, numbers: (side * side * channels).toLocaleString(words.language) } },
       2: { target: card(first), values: { level: first?.name ?? "", maps: layer?.out ?? 0, size: layer?.kernel?.join("×") ?? "" }, key: first ? null : "tour.no_maps" },
       3: { target: card(first), values: { activation: activation ? words.t(`op.${activation.kind}`) : "" }, key: activation ? (activation.kind === "relu" ? null : "tour.text_3_other") : "tour.no_activation" },
       4: { target: card(maps.find((level) => level.steps.some((op) => op.op.endsWith("_pool"))) ?? first), key: pools ? null : "tour.no_pool" },
       5: { target: card(deep), values: { level: deep?.name ?? "", maps: deep ? model.ops[layerOf(model.ops, deep)].out : 0 }, key: maps.length > 1 ? null : "tour.no_depth" },
-      6: { target: card(units[0]), values: { n: units.length, names: units.map((level) => level.name).join(words.t("tour.comma")) } },
+      6: { target: card(units[0]), values: { n: units.length, names: new Intl.ListFormat(words.language).format(units.map((level) => level.name)) } },
       7: { target: drops ? byId("dropout") : card(units[0]), values: { percent: drops ? Math.round(100 * drops.p) : 0 }, key: drops ? null : "tour.no_dropout" },
       8: { target: byId("answer"), key: model.calibration ? null : "tour.text_8_plain" },
     };

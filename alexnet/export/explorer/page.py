@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def render(title: str, networks: Sequence[Shown], weights: WeightType) -> str:
     for network in networks:
         data, about = pack(network.found.tensors, weights)
         models.append(_model(network, about))
-        tensors.append(base64.b64encode(data).decode("ascii"))
+        tensors.append(base64.b64encode(zlib.compress(data, 9)).decode("ascii"))
     parts = {
         "TITLE": html.escape(title),
         "STYLE": web.read("style.css") + _text("explorer.css"),

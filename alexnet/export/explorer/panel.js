@@ -3,7 +3,6 @@
 import { attachInput } from "./input.js";
 import { createCamera } from "./camera.js";
 import { createPad } from "./draw.js";
-import { Problem } from "./words.js";
 import { className } from "./answer.js";
 
 const byId = (id) => document.getElementById(id);
@@ -41,6 +40,7 @@ export function createPanel({ content, words, take, disturb, problem }) {
   const { preprocessing } = content.models[0];
   const effects = { brightness: 0, noise: 0, occluder: 0, x: 0.5, y: 0.5 };
   const examples = content.data?.examples ?? patterns(preprocessing.resize_px ?? preprocessing.image_px);
+  const first = content.data?.first ?? 0;
   const thumbs = byId("examples");
   byId("no-data").hidden = Boolean(content.data);
   byId("draw").hidden = preprocessing.in_channels !== 1;
@@ -169,6 +169,8 @@ export function createPanel({ content, words, take, disturb, problem }) {
       byId(name).parentElement.querySelector("output").textContent = `${Math.round(100 * effects[name])}%`;
     }
     byId("picture").classList.toggle("occluded", effects.occluder > 0);
+    byId("occluder-hint").hidden = !effects.occluder;
+    byId("undisturb").hidden = !effects.brightness && !effects.noise && !effects.occluder;
   }
 
   const picture = byId("picture");
@@ -177,7 +179,7 @@ export function createPanel({ content, words, take, disturb, problem }) {
     disturb();
   };
   const follow = (event) => {
-    if (!effects.occluder || (event.type === "pointermove" && event.buttons === 0 && event.pointerType !== "mouse")) return;
+    if (!effects.occluder) return;
     if (event.type === "pointermove" && event.buttons === 0) return;
     const box = picture.getBoundingClientRect();
     moveTo((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
@@ -205,7 +207,5 @@ export function createPanel({ content, words, take, disturb, problem }) {
   words.onChange(speak);
   speak();
   showEffects();
-  if (!crypto?.subtle && !navigator.mediaDevices) byId("camera").title = words.t("problem.camera_none");
-  void Problem;
-  return { effects, first: () => pick(examples[0], buttons[0]) };
+  return { effects, first: () => pick(examples[first], buttons[first]) };
 }

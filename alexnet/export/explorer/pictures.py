@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_QUALITY = 82
+_QUALITY = 74
 _FEW_PIXELS = 60_000
 """Sprites up to this size lose nothing."""
 

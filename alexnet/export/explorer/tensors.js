@@ -1,4 +1,4 @@
-// Tensors as the page holds them: bytes in base64, fp16 or int8 with a scale, or fp32.
+// Tensors as the page holds them: deflated bytes in base64; whole numbers times a scale, or fp32.
 
 let halves = null;
 
@@ -25,23 +25,40 @@ export function bytesOf(base64) {
   return bytes;
 }
 
+/** What zlib compressed. */
+export async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** fp32 values of fp16 numbers that lie one after the other. */
+export function halvesOf(bytes) {
+  const table = halfTable();
+  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => table[bytes[2 * i] | (bytes[2 * i + 1] << 8)]);
+}
+
 /**
  * The values of one tensor, row by row.
  *
- * about: { dtype: "f16" | "i8" | "f32", at: first byte, n: values, scale: number (f16), or where one scale a row of
- * `about.row` values lies (i8) }.
+ * about: { dtype: "f32" | "i16" | "i8", at: first byte, n: values }; of whole numbers also `scales`, the tensor of
+ * what they are multiplied by, one for each row of `row` values. i16: all low bytes, then all high ones; the lowest
+ * bit is the sign.
  */
 export function tensorOf(bytes, about) {
-  const { dtype, at, n } = about;
+  const { dtype, at, n, row } = about;
   if (dtype === "f32") return new Float32Array(bytes.slice(at, at + 4 * n).buffer);
   const values = new Float32Array(n);
-  if (dtype === "f16") {
-    const table = halfTable();
-    const { scale } = about;
-    for (let i = 0, b = at; i < n; i++, b += 2) values[i] = table[bytes[b] | (bytes[b + 1] << 8)] * scale;
-    return values;
-  }
   const scales = tensorOf(bytes, about.scales);
-  for (let i = 0; i < n; i++) values[i] = ((bytes[at + i] << 24) >> 24) * scales[Math.floor(i / about.row)];
+  for (let i = 0, r = 0; i < n; r++) {
+    const scale = scales[r];
+    for (const end = i + row; i < end; i++) {
+      if (dtype === "i8") {
+        values[i] = ((bytes[at + i] << 24) >> 24) * scale;
+      } else {
+        const folded = bytes[at + i] | (bytes[at + n + i] << 8);
+        values[i] = ((folded >> 1) ^ -(folded & 1)) * scale;
+      }
+    }
+  }
   return values;
 }

@@ -1,14 +1,14 @@
 // The engine behind messages: in a worker, or in the page itself where no worker may run.
 
-import { bytesOf, tensorOf } from "./tensors.js";
+import { bytesOf, inflated, tensorOf } from "./tensors.js";
 import { createNetwork } from "./network.js";
 
 const networks = [];
 
 const ANSWERS = {
   /** A network: its description and its weights in base64. */
-  load({ model, weights, plain }) {
-    const bytes = bytesOf(weights);
+  async load({ model, weights, plain }) {
+    const bytes = await inflated(bytesOf(weights));
     const tensors = model.tensors.map((about) => tensorOf(bytes, about));
     const network = createNetwork({ ...model, tensors, plain });
     networks.push({ network, tensors });
@@ -27,17 +27,17 @@ const ANSWERS = {
 };
 
 /** What a message is answered with, and the buffers that go with it. */
-export function answer(message) {
-  const found = ANSWERS[message.type](message);
+export async function answer(message) {
+  const found = await ANSWERS[message.type](message);
   const buffers = new Set((found.outputs ?? []).map((value) => value.data.buffer));
   if (found.values) buffers.add(found.values.buffer);
   return { found, buffers: [...buffers] };
 }
 
 if (typeof WorkerGlobalScope !== "undefined" && self instanceof WorkerGlobalScope) {
-  self.onmessage = ({ data }) => {
+  self.onmessage = async ({ data }) => {
     try {
-      const { found, buffers } = answer(data);
+      const { found, buffers } = await answer(data);
       self.postMessage({ id: data.id, found }, buffers);
     } catch (error) {
       self.postMessage({ id: data.id, error: String(error?.message ?? error) });

@@ -16,7 +16,7 @@ from alexnet.export.explorer.patches import OnProgress
 from alexnet.files import atomic_write
 from alexnet.models import count_parameters
 
-LARGEST_PARAMETERS = {"fp16": 16_000_000, "int8": 24_000_000}
+LARGEST_PARAMETERS = {"int16": 16_000_000, "int8": 24_000_000}
 """More would make a page of over 40 MB, which takes a telephone long to open."""
 _TWO = 2
 
@@ -38,7 +38,7 @@ def export_explorer(
     data: DataLike | None = None,
     root: str | Path | None = None,
     compare: str | Path | Classifier | None = None,
-    weights: WeightType = "fp16",
+    weights: WeightType = "int16",
     title: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Written:
@@ -51,7 +51,7 @@ def export_explorer(
         root: where the files of a named source are.
         compare: a second network for the same images, shown at a switch; for example one with sigmoids beside one
             with ReLUs.
-        weights: `fp16`, or `int8` for half the size and coarser answers.
+        weights: `int16`, or `int8` for half the size and coarser answers.
         title: heading of the page; None: the model's name.
         on_progress: called with passes over images done and their total.
 
@@ -74,8 +74,9 @@ def export_explorer(
     for i, (classifier, description) in enumerate(zip(classifiers, found, strict=True)):
         content = None
         if shown is not None:
-            how = classifier.card.preprocessing
-            content = gallery.content(description, shown, how, _part(on_progress, i, len(found)))
+            card = classifier.card
+            part_done = _part(on_progress, i, len(found))
+            content = gallery.content(description, shown, card.preprocessing, card.class_names, part_done)
         label, key = _label(description, found, names[i], i)
         networks.append(Shown(classifier, description, label, key, content))
     page = render(title or names[0], networks, weights)
@@ -89,7 +90,7 @@ def _described(classifier: Classifier, weights: WeightType) -> Description:
     number = count_parameters(classifier.model)
     largest = LARGEST_PARAMETERS[weights]
     if number > largest:
-        smaller = " or pass --weights int8" if weights == "fp16" and number <= LARGEST_PARAMETERS["int8"] else ""
+        smaller = " or pass --weights int8" if weights == "int16" and number <= LARGEST_PARAMETERS["int8"] else ""
         raise UserError(
             f"{classifier.card.model} has {number / 1e6:.1f} million weights, and a page holds {largest // 10**6} "
             f"million at most: export a smaller network, for example cifar_alexnet or small_alexnet{smaller}; "
