@@ -73,6 +73,9 @@ export function createPanel({ content, words, take, disturb, problem }) {
   async function pick(example, button) {
     leaveOthers();
     mark(button);
+    const strip = thumbs.getBoundingClientRect();
+    const own = button.getBoundingClientRect();
+    if (own.left < strip.left || own.right > strip.right) thumbs.scrollLeft += own.left - strip.left - strip.width / 2;
     try {
       const source = example.source ?? (await imageOf(example.src));
       await take(source, { name: () => nameOf(example), label: example.label ?? null, live: false });
@@ -166,7 +169,7 @@ export function createPanel({ content, words, take, disturb, problem }) {
 
   function showEffects() {
     for (const name of ["brightness", "noise", "occluder"]) {
-      byId(name).parentElement.querySelector("output").textContent = `${Math.round(100 * effects[name])}%`;
+      byId(name).parentElement.querySelector(".amount").textContent = `${Math.round(100 * effects[name])}%`;
     }
     byId("picture").classList.toggle("occluded", effects.occluder > 0);
     byId("occluder-hint").hidden = !effects.occluder;
