@@ -121,7 +121,13 @@ def main() -> None:
         browser.close()
     environment = {**runtime.environment(runtime.choose("cpu", "fp32")), "browser": f"Chromium {version}"}
     write_json(
-        OUT, {"command": "python benchmarks/explorer.py", "environment": environment, "data": "cifar10, test", "networks": results}
+        OUT,
+        {
+            "command": "python benchmarks/explorer.py",
+            "environment": environment,
+            "data": "cifar10, test",
+            "networks": results,
+        },
     )
 
 

@@ -45,6 +45,8 @@ def export(
         written = export_explorer(
             model, out, data=data, root=root, compare=compare, weights=weights, on_progress=on_progress
         )
-    images = f", patches from {written.images:,} images" if written.images else ", without a data set (--data adds it)"
+    images = (
+        f", patches from {written.images:,} images" if written.images else ", without a data set (--data adds it)"
+    )
     show.line(f"{written.path}: {written.bytes / 1e6:.2f} MB{images}; open it in a browser")
     return OK

@@ -208,9 +208,7 @@ def _add_response_norm(
         found.add(layer, name, "response_norm", size=5, alpha=layer.alpha, beta=0.75, k=2.0, parts=1)
     else:
         alpha = layer.alpha / layer.size
-        found.add(
-            layer, name, "response_norm", size=layer.size, alpha=alpha, beta=layer.beta, k=layer.k, parts=1
-        )
+        found.add(layer, name, "response_norm", size=layer.size, alpha=alpha, beta=layer.beta, k=layer.k, parts=1)
 
 
 def _pair(value: Any) -> list[int]:

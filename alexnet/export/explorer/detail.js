@@ -50,9 +50,13 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     const parts = [head(model, level, state), switchFor(level, state)];
     const place = placeOf(outputs[stage], channel, state.place);
     const context = { model, level, layer, op, given, weights, bias, outputs, state, place };
-    if (level.kind === "maps") parts.push(mapView(context), sums(context));
-    else parts.push(unitSum(context));
-    parts.push(best(level, state));
+    if (level.kind === "maps") {
+      const pair = element("div", "pair");
+      pair.append(mapView(context), best(level, state));
+      parts.push(stages(context), pair, sums(context));
+    } else {
+      parts.push(best(level, state), unitSum(context));
+    }
     panel.replaceChildren(...parts);
     panel.scrollTop = scrolled;
     if (focused) panel.querySelector(`[data-part="${focused}"]`)?.focus();
@@ -92,8 +96,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     return control;
   }
 
-  function mapView({ model, level, layer, outputs, state, place }) {
-    const view = element("div", "stage");
+  function stages({ model, level, layer, state }) {
     const chips = element("div", "chips");
     chips.setAttribute("role", "group");
     chips.setAttribute("aria-label", words.t("detail.stage"));
@@ -107,6 +110,12 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
       chip.setAttribute("aria-pressed", String(i === stage));
       chips.append(chip);
     }
+    return chips;
+  }
+
+  function mapView({ level, outputs, state, place }) {
+    const view = element("section", "stage");
+    view.append(element("h3", "", words.t("detail.map")));
     const value = outputs[stage];
     const big = element("div", "big");
     const canvas = big.appendChild(element("canvas", "pixels"));
@@ -139,7 +148,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
       const to = { y: Math.min(value.h - 1, Math.max(0, place.y + step[0])), x: Math.min(value.w - 1, Math.max(0, place.x + step[1])) };
       on.choose(state.level, state.channel, to);
     });
-    view.append(chips, big, element("p", "muted small", words.t("detail.map_hint")));
+    view.append(big, element("p", "muted small", words.t("detail.map_hint")));
     return view;
   }
 

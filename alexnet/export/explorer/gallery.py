@@ -78,7 +78,7 @@ def content(
     few = shown.pixels_NHWC[:_GALLERY]
     seen_NHWC, input_NCHW = patches.network_input(few, preprocessing)
     units = {
-        str(i): patches.best_units(found, seen_NHWC, input_NCHW, i).tolist()
+        str(i): patches.best_units(found, input_NCHW, i).tolist()
         for i, level in enumerate(levels(found.ops))
         if level["kind"] == "units"
     }

@@ -158,7 +158,10 @@ function showField(op, place, alone = false) {
 function choose(level, channel, place, quietly = false) {
   if (state.level !== level) detail.forgetStage();
   Object.assign(state, { level, channel, place });
-  if (!quietly || wide.matches) state.open = true;
+  if (!quietly || wide.matches) {
+    if (!state.open && !wide.matches) requestAnimationFrame(() => levels.card(level).scrollIntoView({ block: "start" }));
+    state.open = true;
+  }
   if (result) {
     levels.show(result.outputs, shownState());
     drawDetail();

@@ -45,11 +45,12 @@ def network_input(pixels_NHWC: Tensor, preprocessing: Preprocessing) -> tuple[Te
     return seen_NHWC, normalize(seen_NHWC)
 
 
-def best_units(found: Description, seen_NHWC: Tensor, input_NCHW: Tensor, level: int) -> Tensor:
+def best_units(found: Description, input_NCHW: Tensor, level: int) -> Tensor:
     """[units, patches]: positions of the images that excite each unit of a dense level most, the first one most."""
     last = levels(found.ops)[level]["shown"]
     values_NC = trace(found, input_NCHW)[last]
-    return values_NC.topk(min(PATCHES, len(seen_NHWC)), dim=0).indices.T
+    best_UP: Tensor = values_NC.topk(min(PATCHES, len(input_NCHW)), dim=0).indices.T
+    return best_UP
 
 
 def best_patches(

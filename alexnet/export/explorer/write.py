@@ -108,7 +108,9 @@ def _check_same_images(first: Classifier, second: Classifier) -> None:
                 f"{getattr(theirs, name)}: compare networks that were trained alike"
             )
     if first.class_names != second.class_names:
-        raise UserError("both networks of a page must know the same classes: compare networks trained on the same data")
+        raise UserError(
+            "both networks of a page must know the same classes: compare networks trained on the same data"
+        )
 
 
 def _name(model: str | Path | Classifier) -> str:

@@ -64,8 +64,6 @@ def compute(run_js: Callable[..., Any]) -> Callable[..., list[list[np.ndarray]]]
     def run(nets: list[dict[str, Any]], *, plain: bool = False) -> list[list[np.ndarray]]:
         found = run_js("engine.js", FORWARD, {"nets": nets, "plain": plain}, (FOLDER,))
         assert {net["kind"] for net in found} == {"plain" if plain else "simd"}
-        return [
-            [np.array(out["data"], np.float32).reshape(out["shape"]) for out in net["outputs"]] for net in found
-        ]
+        return [[np.array(out["data"], np.float32).reshape(out["shape"]) for out in net["outputs"]] for net in found]
 
     return run

@@ -151,7 +151,8 @@ def test_answers_are_those_of_python(show, net, page_file):
 
 
 @pytest.mark.parametrize(
-    "missing", ["delete globalThis.Worker", "delete globalThis.WebAssembly", "Worker = class { constructor() { throw 1 } }"]
+    "missing",
+    ["delete globalThis.Worker", "delete globalThis.WebAssembly", "Worker = class { constructor() { throw 1 } }"],
 )
 def test_without_workers_or_webassembly_it_computes_all_the_same(show, net, page_file, missing):
     page = show(page_file, before=missing)
@@ -296,7 +297,10 @@ def test_languages(show, page_file):
     assert page.inner_text("#input-title") == "An image"
     page.click("#language")
     assert page.inner_text("#net-title") == "逐層看網路"
-    assert page.evaluate("document.body.innerText.match(/\\b(explorer|input|answer|op|detail|tour|page)\\.\\w+/)") is None
+    assert (
+        page.evaluate("document.body.innerText.match(/\\b(explorer|input|answer|op|detail|tour|page)\\.\\w+/)")
+        is None
+    )
     with pytest.raises(Exception, match="no language fr"):
         page.evaluate("window.alexnet.language('fr')")
 
@@ -331,7 +335,7 @@ def test_the_sum_behind_a_number_is_right(show, page_file):
     page.focus("#detail [data-part=map]")
     page.keyboard.press("ArrowDown")
     page.wait_for_timeout(200)
-    line = page.inner_text("#detail .chain").replace("−", "-").replace("- ", "-")
+    line = page.inner_text("#detail .chain").replace("\u2212", "-").replace("- ", "-")
     left, _, right = line.partition(" = ")
     terms = [float(term.replace("bias ", "")) for term in left.replace(" -", " + -").split(" + ")]
     assert sum(terms) == pytest.approx(float(right.split()[0]), abs=0.03)
@@ -411,7 +415,10 @@ def test_a_page_without_data_says_so(show, net, tmp_path):
 def test_answers_are_withheld_as_python_withholds_them(show, tmp_path):
     images = pictures(24, seed=6)
     plain = classifier()
-    features, features_of = [], plain.model.classifier.fc6.register_forward_pre_hook(lambda _, x: features.append(x[0]))
+    features, features_of = (
+        [],
+        plain.model.classifier.fc6.register_forward_pre_hook(lambda _, x: features.append(x[0])),
+    )
     plain.predict(list(images))
     features_of.remove()
     labels = torch.arange(24) % 3
@@ -433,7 +440,9 @@ def test_answers_are_withheld_as_python_withholds_them(show, tmp_path):
     for i, picture in enumerate(images):
         drop(page, f"{i}.png", png(picture), "image/png")
         until(page, f"document.getElementById('source').textContent === '{i}.png'")
-        answer = {"Not sure": "unsure", "None of these": "none"}.get(page.inner_text("#verdict"), page.inner_text("#verdict"))
+        answer = {"Not sure": "unsure", "None of these": "none"}.get(
+            page.inner_text("#verdict"), page.inner_text("#verdict")
+        )
         assert answer == net.predict(picture).answer
         seen.add(answer if answer in ("unsure", "none") else "class")
     assert seen == {"unsure", "none", "class"}
@@ -461,7 +470,8 @@ def test_everything_that_can_be_pressed_has_a_name(show, page_file):
     page = show(page_file)
     nameless = page.evaluate(
         """[...document.querySelectorAll("button, [role=slider], [role=switch], input, [tabindex='0']")]
-          .filter((each) => !(each.getAttribute("aria-label") || each.innerText?.trim() || each.labels?.[0]?.innerText.trim()))
+          .filter((each) => !each.getAttribute("aria-label") && !each.innerText?.trim())
+          .filter((each) => !each.labels?.[0]?.innerText.trim())
           .filter((each) => each.checkVisibility())
           .map((each) => each.outerHTML)"""
     )
@@ -483,7 +493,7 @@ def test_drawing(show, tmp_path):
     until(page, "document.getElementById('source').textContent === 'Draw'")
     drawing = "document.getElementById('image').toDataURL()"
     drawn = page.evaluate(drawing)
-    white = "(() => { const c = document.getElementById('pad'); return c.getContext('2d').getImageData(120, 130, 1, 1).data[0]; })()"
+    white = "document.getElementById('pad').getContext('2d').getImageData(120, 130, 1, 1).data[0]"
     assert page.evaluate(white) == 255
     page.click("#clear")
     until(page, f"{drawing} !== {drawn!r}")
