@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from alexnet.card import Preprocessing
-from alexnet.data import AnyImages, DataLike, load_split
+from alexnet.data import DataLike, load_split
 from alexnet.errors import UserError
 from alexnet.export.explorer import patches, pictures
 from alexnet.export.explorer.describe import Description, levels, trace
@@ -34,12 +34,13 @@ class Shown:
 
 
 def choose(source: DataLike, root: str | Path | None, preprocessing: Preprocessing) -> Shown:
-    """Up to 2,000 images of the test split, or of the split that is there.
+    """Up to 2,000 images of the test split.
 
     Raises:
         UserError: the data cannot be read.
     """
-    images, names = _open(source, root, preprocessing)
+    how = preprocessing
+    images, names = load_split(source, "test", root=root, image_px=how.square_px, in_channels=how.in_channels)
     if not len(images):
         raise UserError(f"{source} has no images: name a data set that has some")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
@@ -53,18 +54,6 @@ def choose(source: DataLike, root: str | Path | None, preprocessing: Preprocessi
     some = images.take(index_N)
     pixels_NHWC = torch.cat(list(some.parts(256)))
     return Shown(pixels_NHWC, [names[int(label)] for label in some.labels_N])
-
-
-def _open(source: DataLike, root: str | Path | None, how: Preprocessing) -> tuple[AnyImages, tuple[str, ...]]:
-    try:
-        return load_split(source, "test", root=root, image_px=how.square_px, in_channels=how.in_channels)
-    except UserError as first:
-        try:
-            return load_split(
-                source, "train", root=root, image_px=how.square_px, in_channels=how.in_channels, val_fraction=0.0
-            )
-        except UserError:
-            raise first from None
 
 
 def content(

@@ -12,7 +12,8 @@ import { createDetail } from "./detail.js";
 import { createGallery } from "./gallery.js";
 import { createPanel } from "./panel.js";
 import { createTour } from "./tour.js";
-import { layerOf, readable } from "./arithmetic.js";
+import { tourStep } from "./steps.js";
+import { readable } from "./arithmetic.js";
 import { windowInImage } from "./fields.js";
 
 const byId = (id) => document.getElementById(id);
@@ -319,27 +320,8 @@ createTour(byId("tour"), byId("tour-start"), {
   words,
   stepOf(n) {
     const model = models[state.which];
-    const maps = model.levels.filter((level) => level.kind === "maps");
-    const units = model.levels.filter((level) => level.kind === "units");
-    const card = (level) => (level ? levels.card(model.levels.indexOf(level)) : byId("net"));
-    const first = maps[0];
-    const layer = first ? model.ops[layerOf(model.ops, first)] : null;
-    const activation = model.ops.find((op) => op.op === "activation");
-    const pools = model.ops.some((op) => op.op.endsWith("_pool"));
-    const deep = maps.at(-1);
-    const drops = model.ops.find((op) => op.op === "dropout");
-    if (n === 2 && first && wide.matches) choose(0, state.level === 0 ? state.channel : 0, null);
-    const steps = {
-      1: { target: byId("input"), values: { px: side, numbers: (side * side * channels).toLocaleString(words.language) } },
-      2: { target: card(first), values: { level: first?.name ?? "", maps: layer?.out ?? 0, size: layer?.kernel?.join("×") ?? "" }, key: first ? null : "tour.no_maps" },
-      3: { target: card(first), values: { activation: activation ? words.t(`op.${activation.kind}`) : "" }, key: activation ? (activation.kind === "relu" ? null : "tour.text_3_other") : "tour.no_activation" },
-      4: { target: card(maps.find((level) => level.steps.some((op) => op.op.endsWith("_pool"))) ?? first), key: pools ? null : "tour.no_pool" },
-      5: { target: card(deep), values: { level: deep?.name ?? "", maps: deep ? model.ops[layerOf(model.ops, deep)].out : 0 }, key: maps.length > 1 ? null : "tour.no_depth" },
-      6: { target: card(units[0]), values: { n: units.length, names: new Intl.ListFormat(words.language).format(units.map((level) => level.name)) } },
-      7: { target: drops ? byId("dropout") : card(units[0]), values: { percent: drops ? Math.round(100 * drops.p) : 0 }, key: drops ? null : "tour.no_dropout" },
-      8: { target: byId("answer"), key: model.calibration ? null : "tour.text_8_plain" },
-    };
-    return { ...steps[n], key: steps[n].key ?? undefined };
+    if (n === 2 && model.levels[0].kind === "maps" && wide.matches) choose(0, state.level === 0 ? state.channel : 0, null);
+    return tourStep(n, model, { words, card: (level) => levels.card(level) });
   },
 });
 

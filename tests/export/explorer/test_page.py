@@ -37,7 +37,8 @@ DROP = """([name, text, type]) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
   if (name) transfer.items.add(new File([bytes], name, { type }));
-  document.getElementById("zone").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  document.getElementById("zone").dispatchEvent(new DragEvent("drop", options));
 }"""
 
 

@@ -52,8 +52,8 @@ def test_names_cannot_end_the_script(tmp_path):
     assert content_of(tmp_path / "net.html")["models"][0]["class_names"][0].startswith("</script>")
 
 
-@pytest.mark.parametrize("source", ["folder", "memory", "train alone"])
-def test_images_come_from_the_test_split_or_the_one_that_is_there(tmp_path, source):
+@pytest.mark.parametrize("source", ["folder", "memory"])
+def test_images_come_from_the_test_split(tmp_path, source):
     images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), np.uint8)
     if source == "folder":
         for i, pixels in enumerate(images):
@@ -61,8 +61,6 @@ def test_images_come_from_the_test_split_or_the_one_that_is_there(tmp_path, sour
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{i}.png")
         given, n = tmp_path / "data", 6  # a fifth of each class is the test split
-    elif source == "train alone":
-        given, n = data.from_arrays(images, np.arange(30) % 2, class_names=("a", "b")), 30
     else:
         labels = np.arange(30) % 2
         given, n = data.from_arrays(images, labels, class_names=("a", "b"), test=(images[:12], labels[:12])), 12
