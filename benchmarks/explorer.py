@@ -79,8 +79,10 @@ def measure(page: Page, folder: Path, files: list[Path], html: Path, size: int) 
         differences.append(max(abs(found[name] - p) for name, p in our.classes))
         same += their[0]["name"] == our.label
     timed = page.evaluate(TIME, PASSES)
+    recipe = classifier.card.recipe or {}
     return {
         "network": classifier.card.model,
+        "recipe": {key: recipe.get(key) for key in ("name", "epochs", "seed")},
         "bytes": size,
         "images": len(files),
         "same_first_answer": same,

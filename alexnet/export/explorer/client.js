@@ -1,5 +1,7 @@
 // The page's side of the engine: a worker, or the same script in the page.
 
+import { Problem } from "./words.js";
+
 function startWorker(source) {
   return new Promise((resolve, reject) => {
     const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -50,6 +52,7 @@ function startInPage(source) {
  * Returns { forward(which, x, { off, dropoutSeed }), tensor(which, index, from, to), loaded, where }.
  */
 export async function startEngine(source, models) {
+  if (typeof DecompressionStream === "undefined") throw new Problem("problem.old_browser");
   let engine;
   try {
     engine = await startWorker(source);

@@ -13,6 +13,7 @@ from alexnet.errors import UserError
 from alexnet.models import ConvNet
 from alexnet.models._response_norm import ResponseNorm
 from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
+from alexnet.models.pipelines.pipeline import Pipeline
 
 _HIDDEN = ("flatten", "dropout")
 """Operations that change no picture of a level."""
@@ -74,6 +75,10 @@ def levels(ops: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    if isinstance(model, Pipeline):
+        raise UserError(
+            "hand-made features have no levels that a page could show: export a network, see `alexnet models`"
+        )
     if isinstance(model, ConvNet):
         yield from _layers(model.features)
         yield "flatten", nn.Flatten()

@@ -132,6 +132,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     });
     const at = (event) => {
       const box = canvas.getBoundingClientRect();
+      if (!box.width) return place; // a newer panel has taken this one's place
       const inside = (share, n) => Math.min(n - 1, Math.max(0, Math.floor(share * n)));
       return { y: inside((event.clientY - box.top) / box.height, value.h), x: inside((event.clientX - box.left) / box.width, value.w) };
     };

@@ -15,6 +15,8 @@ import { createTour } from "./tour.js";
 import { tourStep } from "./steps.js";
 import { readable } from "./arithmetic.js";
 import { windowInImage } from "./fields.js";
+import { liveliest } from "./paint.js";
+import { createMessages } from "./messages.js";
 
 const byId = (id) => document.getElementById(id);
 const content = JSON.parse(byId("content").textContent);
@@ -30,6 +32,7 @@ const side = preprocessing.image_px;
 const channels = preprocessing.in_channels;
 const squareSide = preprocessing.resize_px ?? side;
 const judges = models.map(createJudge);
+const { tell, clear } = createMessages(byId("messages"), words);
 const wide = matchMedia("(min-width: 1180px)");
 
 const state = {
@@ -42,18 +45,6 @@ let running = null;
 let again = false;
 let filters = models.map(() => null);
 let levels = null;
-
-function tell(error) {
-  const message = document.createElement("p");
-  message.className = "message";
-  message.append(document.createTextNode(words.explain(error)));
-  const close = message.appendChild(document.createElement("button"));
-  close.type = "button";
-  close.className = "plain";
-  close.textContent = words.t("page.close");
-  close.addEventListener("click", () => message.remove());
-  byId("messages").replaceChildren(message);
-}
 
 /** Compute and show what is asked for now; calls that come meanwhile are answered by one more pass. */
 function refresh() {
@@ -85,12 +76,6 @@ async function pass() {
   result = { outputs, input: { c: channels, h: side, w: side, data }, pixels, milliseconds };
   state.channel ??= liveliest(outputs[models[which].levels[state.level].shown]);
   draw();
-}
-
-/** The channel with the largest mean. */
-function liveliest({ c, h, w, data }) {
-  const total = (channel) => data.subarray(channel * h * w, (channel + 1) * h * w).reduce((sum, value) => sum + value, 0);
-  return Array.from({ length: c }, (_, channel) => total(channel)).reduce((best, value, i, all) => (value > all[best] ? i : best), 0);
 }
 
 function draw() {
@@ -169,6 +154,12 @@ function choose(level, channel, place, quietly = false) {
   }
 }
 
+function closeDetail() {
+  state.open = false;
+  draw();
+  levels.card(state.level).querySelector("canvas").focus({ preventScroll: true });
+}
+
 function toggle(level, channel) {
   const off = state.off[state.which];
   const { last } = models[state.which].levels[level];
@@ -214,18 +205,13 @@ const detail = createDetail(byId("detail"), {
       pointed = { op, place };
       drawPointed();
     },
-    close() {
-      state.open = false;
-      levels.show(result.outputs, shownState());
-      drawDetail();
-      levels.card(state.level).querySelector("canvas").focus();
-    },
+    close: closeDetail,
   },
 });
 
 async function take(source, about) {
   const square = await readSquare(source, preprocessing);
-  byId("messages").replaceChildren();
+  clear();
   Object.assign(state, { square, about });
   await refresh();
   if (!about.live) levels.flow();
@@ -309,12 +295,8 @@ addEventListener("resize", () => {
   settled = setTimeout(() => levels?.repaint(), 120);
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && byId("tour").hidden && !wide.matches && state.open) detailClose();
+  if (event.key === "Escape" && byId("tour").hidden && !wide.matches && state.open) closeDetail();
 });
-function detailClose() {
-  state.open = false;
-  draw();
-}
 
 createTour(byId("tour"), byId("tour-start"), {
   words,

@@ -111,3 +111,9 @@ function crossOut(context, x, y, width, height, ratio) {
   context.lineTo(x + width * 0.25, y + height * 0.75);
   context.stroke();
 }
+
+/** The channel with the largest mean. */
+export function liveliest({ c, h, w, data }) {
+  const total = (channel) => data.subarray(channel * h * w, (channel + 1) * h * w).reduce((sum, value) => sum + value, 0);
+  return Array.from({ length: c }, (_, channel) => total(channel)).reduce((best, value, i, all) => (value > all[best] ? i : best), 0);
+}

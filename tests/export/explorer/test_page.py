@@ -216,6 +216,28 @@ def test_what_is_no_image_is_answered_with_words(show, page_file, name, content,
     assert page.inner_text("#messages") == ""
 
 
+def test_an_image_is_pasted(show, net, page_file):
+    page = show(page_file)
+    picture = pictures(1, seed=21)[0]
+    page.evaluate(
+        """(text) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        text(png(picture)),
+    )
+    until(page, "document.getElementById('source').textContent === 'pasted.png'")
+    assert page.inner_text("#verdict") == net.predict(picture).label
+
+
+def test_a_browser_that_is_too_old_is_answered_with_words(show, page_file):
+    page = show(page_file, before="delete globalThis.DecompressionStream", wait=False)
+    page.wait_for_selector("#messages .message")
+    assert "too old for this page" in page.inner_text("#messages")
+
+
 def test_a_gif_shows_its_first_frame(show, net, page_file):
     first, second = pictures(2, seed=11)
     frames = [Image.fromarray(p).quantize(64) for p in (first, second)]

@@ -18,6 +18,7 @@ from alexnet.export.explorer import export_explorer, gallery
 from alexnet.export.explorer.describe import describe
 from alexnet.export.explorer.pack import pack
 from alexnet.export.explorer.patches import best_patches, best_units
+from alexnet.models.pipelines.pipeline import Pipeline
 from alexnet.runtime import choose
 
 RGB = Preprocessing(image_px=32, in_channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -170,9 +171,9 @@ def test_a_large_network_is_refused_with_what_to_do(tmp_path):
 
 
 def test_hand_made_features_are_refused(tmp_path):
-    model = nn.Module()
+    model = Pipeline(nn.Sequential(), nn.Sequential())
     card = ModelCard(model="hog_linear", options={}, class_names=("a",), preprocessing=RGB)
-    with pytest.raises(UserError, match=r"networks of alexnet and nn\.Sequential, not Module"):
+    with pytest.raises(UserError, match="hand-made features have no levels"):
         export_explorer(Classifier(model, card, choose("cpu", "fp32")), tmp_path / "net.html")
 
 
