@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import json
 import random
 import shutil
 import statistics
@@ -26,6 +27,7 @@ from alexnet.export.explorer import export_explorer
 from alexnet.files import write_json
 
 OUT = Path(__file__).parent / "results" / "explorer.json"
+GUIDE = Path(__file__).parents[1] / "docs" / "explorer.md"
 PASSES = 200
 
 CLASSIFY = """async (files) => {
@@ -97,6 +99,30 @@ def measure(page: Page, folder: Path, files: list[Path], html: Path, size: int) 
     }
 
 
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The results as the guide shows them."""
+    lines = [
+        "| network | file | one pass, median | same first answer | largest difference of a probability |",
+        "|---|---|---|---|---|",
+    ]
+    for found in results.values():
+        lines.append(
+            f"| `{found['network']}` | {found['bytes'] / 1e6:.2f} MB | {found['milliseconds']['median']:.1f} ms "
+            f"| {found['same_first_answer']:,} of {found['images']:,} | {found['largest_difference']:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def show_in_guide() -> None:
+    """Write the table of the recorded results into the guide."""
+    results = json.loads(OUT.read_text(encoding="utf-8"))["networks"]
+    text = GUIDE.read_text(encoding="utf-8")
+    head, _, rest = text.partition("<!-- explorer: begin -->")
+    _, _, tail = rest.partition("<!-- explorer: end -->")
+    block = f"<!-- explorer: begin -->\n{table(results)}\n<!-- explorer: end -->"
+    GUIDE.write_text(head + block + tail, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -131,6 +157,7 @@ def main() -> None:
             "networks": results,
         },
     )
+    show_in_guide()
 
 
 if __name__ == "__main__":
