@@ -101,16 +101,16 @@ def measure(page: Page, folder: Path, files: list[Path], html: Path, size: int) 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results as the guide shows them."""
-    lines = [
+    head = [
         "| network | file | one pass, median | same first answer | largest difference of a probability |",
         "|---|---|---|---|---|",
     ]
-    for found in results.values():
-        lines.append(
-            f"| `{found['network']}` | {found['bytes'] / 1e6:.2f} MB | {found['milliseconds']['median']:.1f} ms "
-            f"| {found['same_first_answer']:,} of {found['images']:,} | {found['largest_difference']:.1e} |"
-        )
-    return "\n".join(lines)
+    rows = [
+        f"| `{found['network']}` | {found['bytes'] / 1e6:.2f} MB | {found['milliseconds']['median']:.1f} ms "
+        f"| {found['same_first_answer']:,} of {found['images']:,} | {found['largest_difference']:.5f} |"
+        for found in results.values()
+    ]
+    return "\n".join(head + rows)
 
 
 def show_in_guide() -> None:

@@ -87,7 +87,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
   }
 
   function switchFor(level, { level: i, channel, off }) {
-    const isOn = !off.get(level.last)?.has(channel);
+    const isOn = !off.get(level.shown)?.has(channel);
     const control = button("", () => on.toggle(i, channel), "switch");
     control.dataset.part = "switch";
     control.setAttribute("role", "switch");
@@ -124,7 +124,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     canvas.dataset.part = "map";
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", words.t("detail.map_label", { h: value.h, w: value.w }));
-    canvas.getContext("2d").putImageData(mapImage(value, state.channel, brightest(value, state.off.get(level.last))), 0, 0);
+    canvas.getContext("2d").putImageData(mapImage(value, state.channel, brightest(value, state.off.get(level.shown))), 0, 0);
     const cross = big.appendChild(element("div", "cross"));
     Object.assign(cross.style, {
       left: `${(100 * place.x) / value.w}%`, top: `${(100 * place.y) / value.h}%`,
@@ -196,7 +196,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     if (stage === layer) return line;
     const onlyPlaces = [];
     for (let i = layer + 1; i <= stage; i++) onlyPlaces.push(opWords(model.ops[i], words));
-    const off = state.off.get(level.last)?.has(state.channel) && stage === level.last;
+    const off = state.off.get(level.shown)?.has(state.channel) && stage === level.shown;
     line.append(` → ${onlyPlaces.join(" → ")} → `, element("b", "", off ? words.t("detail.zero") : readable(at(stage, place))));
     return line;
   }
@@ -221,7 +221,7 @@ export function createDetail(panel, { words, on, gallery, tensor }) {
     view.append(element("h3", "", words.t("detail.sum")));
     const list = element("ol", "inputs");
     const previous = [...model.levels].reverse().find((other) => other.last < layer);
-    const source = previous ? outputs[previous.last] : null;
+    const source = previous ? outputs[previous.shown] : null;
     for (const part of denseParts(weights, given.data, INPUTS_SHOWN)) {
       const row = element("li");
       const isMap = previous && source.h * source.w > 1 && source.data.length === given.data.length;

@@ -100,7 +100,7 @@ export function createLevels(list, model, { words, choose, hover, toggle, filter
       const isChosen = state.level === i;
       if (isChosen) card.cursor = state.channel;
       card.item.classList.toggle("chosen", isChosen);
-      const off = state.off.get(level.last);
+      const off = state.off.get(level.shown);
       const style = getComputedStyle(card.item);
       const room = card.item.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
       const shown = card.filters ? filters.value : value;

@@ -162,8 +162,8 @@ function closeDetail() {
 
 function toggle(level, channel) {
   const off = state.off[state.which];
-  const { last } = models[state.which].levels[level];
-  const channelsOff = off.get(last) ?? off.set(last, new Set()).get(last);
+  const { shown } = models[state.which].levels[level]; // before maps are flattened, so that a channel is a whole one
+  const channelsOff = off.get(shown) ?? off.set(shown, new Set()).get(shown);
   if (!channelsOff.delete(channel)) channelsOff.add(channel);
   refresh().catch(tell);
 }

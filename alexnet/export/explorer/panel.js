@@ -110,13 +110,12 @@ export function createPanel({ content, words, take, disturb, problem }) {
     showCamera();
   });
 
-  const pad = createPad(byId("pad"), {
-    onChange: () => take(byId("pad"), { name: () => words.t("input.draw"), label: null, live: true }).catch(problem),
-  });
+  const drawn = () => take(byId("pad"), { name: () => words.t("input.draw"), label: null, live: true }).catch(problem);
+  const pad = createPad(byId("pad"), { onChange: drawn });
 
   function showPad(open) {
     byId("pad").hidden = !open;
-    byId("picture").hidden = false;
+    byId("zone").classList.toggle("drawing", open);
     byId("clear").hidden = !open;
     byId("draw").setAttribute("aria-pressed", String(open));
   }
@@ -125,11 +124,13 @@ export function createPanel({ content, words, take, disturb, problem }) {
     const open = byId("pad").hidden;
     leaveOthers();
     showPad(open);
-    if (open) mark(null);
+    if (!open) return;
+    mark(null);
+    drawn();
   });
   byId("clear").addEventListener("click", () => {
     pad.clear();
-    take(byId("pad"), { name: () => words.t("input.draw"), label: null, live: true }).catch(problem);
+    drawn();
   });
 
   function leaveOthers() {

@@ -353,6 +353,35 @@ def test_a_channel_is_switched_off_by_hand_and_by_keyboard(show, net, page_file)
     assert "(1)" in page.inner_text("#all-on")
 
 
+@pytest.mark.parametrize(("level", "layer"), [(1, "act1"), (3, "act3"), (4, "act4")])
+def test_what_is_switched_off_is_zero_for_all_that_follows(show, net, page_file, level, layer):
+    page = show(page_file)
+    picture = pictures(1, seed=30)[0]
+    drop(page, "own.png", png(picture), "image/png")
+    until(page, "document.getElementById('source').textContent === 'own.png'")
+    canvas = page.locator(f".level:nth-child({level}) canvas")
+    canvas.focus()
+    page.keyboard.press("Home")
+    for _ in range(12):  # the first twelve channels
+        page.keyboard.press("x")
+        page.keyboard.press("ArrowRight")
+    until(page, "document.getElementById('all-on').textContent.includes('(12)')")
+
+    def mask(_layer, _inputs, output):
+        output[:, :12] = 0
+        return output
+
+    handle = net.model.get_submodule(
+        f"{'features' if layer < 'act4' else 'classifier'}.{layer}"
+    ).register_forward_hook(mask)
+    expected = dict(net.predict(picture).classes)
+    handle.remove()
+    assert expected != dict(net.predict(picture).classes)
+    names = page.eval_on_selector_all("#bars .name", "all => all.map((each) => each.textContent)")
+    shown = [float(share.strip("<>%")) / 100 for share in scores(page)]
+    assert [expected[name] for name in names] == pytest.approx(shown, abs=1.1e-3)
+
+
 def test_the_sum_behind_a_number_is_right(show, page_file):
     page = show(page_file)
     page.focus("#detail [data-part=map]")
