@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from alexnet import models, recipes, training
+from alexnet import cleaning, models, recipes, training
+from alexnet.cleaning import Suspect
 from alexnet.config import Recipe
 from alexnet.data import duplicates
 from alexnet.data.dataset import SplitName
 from alexnet.data.sources.folder import source_of
 from alexnet.data.sources.layout import Files, Folder, scan
 from alexnet.data.sources.source import BadFile, OnProgress, Source
-from alexnet.data.sources.survey import find_bad
 from alexnet.errors import Interrupted, TrainingFailedError, UserError
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import preserved
@@ -33,6 +34,8 @@ DEFAULT_MINUTES = 5.0
 _VAL_SHARE = 0.125  # of the images that are not for testing: a tenth of all
 _UNEVEN = 1.5  # times as many images in the largest class as in the smallest
 _FEWEST_EPOCHS = 5
+_MOST_JUDGED = 5000  # photographs whose labels are judged
+_MOST_NAMED = 60  # of each kind of finding, in the report
 _SHARE_FOR_STEPS = 0.85  # of the time; the rest goes to reading, evaluation and the report
 
 
@@ -48,6 +51,8 @@ class Look:
     """Files that show one picture, and whether they have the same bytes."""
     moved: tuple[str, ...]
     """Files that changed sides so that no picture is on two."""
+    suspects: tuple[Suspect, ...] = ()
+    """Those whose label looks wrong, the most suspicious first."""
 
     def counts(self) -> dict[str, int]:
         """Images of each class, over all splits."""
@@ -62,7 +67,7 @@ class Look:
 
 
 def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) -> Look:
-    """List the photographs in a folder, find broken files and duplicates, and split them.
+    """List the photographs in a folder, find broken files, duplicates and suspected wrong labels, and split them.
 
     Where the folder has `train/` and `test/` (or `val/`), these stay as they are, and pictures that lie in both are
     only listed. Otherwise a fifth of the images, by the hash of their paths, is for testing and a tenth is held out;
@@ -79,8 +84,7 @@ def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) ->
     if folder.problems:
         raise UserError(f"{folder.problems[0].path}: {folder.problems[0].reason}")
     files = [file for split in folder.splits.values() for file in split.paths]
-    groups = duplicates.find(folder.path, files, on_progress)
-    bad = find_bad(folder.path, files)
+    groups, bad = duplicates.find(folder.path, files, on_progress)
     broken = {str(Path(each.path).relative_to(folder.path)) for each in bad}
     named = tuple((tuple(files[i] for i in group.members), group.is_exact) for group in groups)
     is_given = any((folder.path / name).is_dir() for name in ("train", "test", "val"))
@@ -94,7 +98,18 @@ def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) ->
                 f"{folder.path}: the class {name} has no image to train on; add some, or remove its folder"
             )
     rule = folder.split_rule if is_given else f"{folder.split_rule}; another tenth is held out; duplicates together"
-    return Look(replace(folder, splits=splits, split_rule=rule), tuple(bad), named, moved)
+    folder = replace(folder, splits=splits, split_rule=rule)
+    return Look(folder, tuple(bad), named, moved, _suspects(folder, named))
+
+
+def _suspects(folder: Folder, groups: Sequence[tuple[tuple[str, ...], bool]]) -> tuple[Suspect, ...]:
+    """Photographs that another class fits at least ten times better; none of more than can be judged in a minute."""
+    paths = tuple(path for files in folder.splits.values() for path in files.paths)
+    labels = tuple(label for files in folder.splits.values() for label in files.labels)
+    if len(paths) > _MOST_JUDGED:
+        return ()
+    judged = cleaning.suspect_labels(folder, Files(paths, labels), [files for files, _ in groups])
+    return tuple(suspect for suspect in judged if suspect.is_likely)
 
 
 def _without(files: Files, left_out: set[str]) -> Files:
@@ -230,6 +245,18 @@ def is_known(found: Look, out: Path) -> bool:
     return bool(_listing(found) == RunFolder(out).read_values()["data"]["origin"].get("listing"))
 
 
+def findings(found: Look) -> dict[str, Any]:
+    """What to look at in the folder, as plain JSON values; the report shows it."""
+    return {
+        "unreadable": [{"path": each.path, "reason": each.reason} for each in found.bad[:_MOST_NAMED]],
+        "duplicates": [{"files": list(files), "exact": exact} for files, exact in found.groups[:_MOST_NAMED]],
+        "suspects": [
+            {"file": each.file, "label": each.label, "suggested": each.suggested}
+            for each in found.suspects[:_MOST_NAMED]
+        ],
+    }
+
+
 def _listing(found: Look) -> str:
     """Hash of the names, classes, splits and sizes of the files."""
     digest = hashlib.sha256(repr(found.folder.class_names).encode())
@@ -256,8 +283,8 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         **source.origin,
         "command": command,
         "listing": _listing(found),
-        "left_out": len(found.bad),
         "changed_sides": found.moved,
+        "findings": findings(found),
     }
     source = replace(source, name=str(found.folder.path), origin=origin)
     state = begun(part)

@@ -16,14 +16,16 @@ PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
     {"_version", "errors", "files", "text", "web"},
-    {"_checks", "system"},
-    {"card", "config", "plain"},
+    {"_checks", "language", "system"},
+    {"config", "plain"},
+    {"card"},
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline"},
-    {"bench", "cleaning", "export", "start", "studies"},
+    {"bench", "cleaning", "export", "studies"},
+    {"start"},
     {"cli"},
     {"__main__"},
 )

@@ -66,6 +66,23 @@ def test_splits_share_no_picture_and_broken_files_are_left_out(folder: Path) -> 
     assert "red/broken.jpeg" not in side
 
 
+def test_the_report_shows_what_to_look_at(folder: Path, tmp_path: Path) -> None:
+    (folder / "red/05.JPG").rename(folder / "blue/planted.jpg")
+    found = start.look(folder)
+    assert [(each.file, each.suggested) for each in found.suspects][:1] == [("blue/planted.jpg", "red")]
+    report = (quick(found, tmp_path / "run") / "report.html").read_text()
+    section = report[report.index("Photographs to look at") :]
+    for text in ("blue/planted.jpg", "blue/03-small.jpg", "red/broken.jpeg"):
+        assert text in section
+    assert section.count('src="data:image') >= 1 + 2 * 8
+
+
+def test_of_very_many_photographs_labels_are_not_judged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "_MOST_JUDGED", 10)
+    (folder / "red/05.JPG").rename(folder / "blue/planted.jpg")
+    assert start.look(folder).suspects == ()
+
+
 def test_more_photographs_move_none_of_the_others_out_of_training(folder: Path) -> None:
     before = sides(start.look(folder))
     for i in range(60, 90):

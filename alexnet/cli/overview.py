@@ -34,7 +34,7 @@ def text() -> str:
     lines = ["usage: alexnet COMMAND ...", ""]
     for group, commands in GROUPS.items():
         lines += [f"{group}:", *(f"  {name:<10}{what}" for name, what in commands.items())]
-    lines += ["", "alexnet COMMAND --help   what a command takes"]
+    lines += ["", "alexnet COMMAND --help   what a command takes; any takes --language en|zh-TW"]
     lines += ["alexnet train digits     a first network in half a minute, no download"]
     return "\n".join(lines)
 

@@ -23,15 +23,18 @@ _HELD_OUT = 0.25
 _STEPS = 60
 _FEWEST_A_CLASS = 4  # images, to choose the penalty on a part of them
 _USUAL_PENALTY = 0.1
+_WHERE_ACTIVATIONS_PASS = 2.0  # standardised features moved up by this lie where ReLU and GELU are nearly linear
 
 
 def fit_last_layer(
     model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime, *, mirrored: bool
 ) -> None:
-    """Set the last layer of `model` to a linear probe of what it is given for `images`.
+    """Set the last layer of `model` to a linear probe of its pretrained features of `images`.
 
-    Fine-tuning that begins so keeps more of the pretrained features than with a random last layer (Kumar 2022). The
-    L2 penalty is chosen on a quarter of the images, where there are four of each class or more.
+    These are the features of its last hidden layer but one, which the last hidden layer passes on: the last one knows
+    most of the classes of the pretraining and serves others worse (Donahue 2014; benchmarks/RESULTS.md). Fine-tuning
+    that begins so keeps more of the features than with a random last layer (Kumar 2022). The L2 penalty is chosen on
+    a quarter of the images, where there are four of each class or more.
 
     Args:
         model: its other layers are pretrained; it is put in eval mode.
@@ -43,6 +46,7 @@ def fit_last_layer(
     last = list(model.classifier)[-1]
     assert isinstance(last, torch.nn.Linear)
     world = runtime.world
+    _pass_through(model, images, preprocessing, runtime)
 
     def solved() -> tuple[Tensor, Tensor]:
         features, alone = [], replace(runtime, world=World())
@@ -57,6 +61,61 @@ def fit_last_layer(
     with torch.no_grad():
         last.weight.copy_(weight_KD)
         last.bias.copy_(bias_K)
+
+
+def _pass_through(model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime) -> None:
+    """Make the last hidden dense layer pass on what it is given, where its shape and its activation let it."""
+    layers = list(model.classifier)
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.Linear)]
+    if len(dense) < 3:
+        return
+    hidden, *after = layers[dense[-2] : dense[-1]]
+    assert isinstance(hidden, torch.nn.Linear)
+    passes = any(isinstance(layer, torch.nn.ReLU | torch.nn.GELU) for layer in after)
+    if hidden.in_features != hidden.out_features or not passes:
+        return
+    torch.nn.init.eye_(hidden.weight)
+    if hidden.bias is not None:
+        torch.nn.init.zeros_(hidden.bias)
+    for norm in after:
+        if isinstance(norm, torch.nn.BatchNorm1d):
+            _standardize(norm, model, images, preprocessing, runtime)
+
+
+def _standardize(
+    norm: torch.nn.BatchNorm1d, model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime
+) -> None:
+    """Set `norm` to the mean and standard deviation of what it is given for `images`, its output moved up."""
+
+    def statistics() -> tuple[Tensor, Tensor]:
+        with _inputs_of(norm) as seen:
+            score(model.to(runtime.device), images, preprocessing, replace(runtime, world=World()))
+        features_ND = torch.cat(seen)
+        return features_ND.mean(0), features_ND.var(0)
+
+    mean_D, var_D = runtime.world.from_main(statistics)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    with torch.no_grad():
+        norm.running_mean.copy_(mean_D)
+        norm.running_var.copy_(var_D)
+        norm.weight.fill_(1.0)
+        norm.bias.fill_(_WHERE_ACTIVATIONS_PASS)
+
+
+@contextmanager
+def _inputs_of(layer: torch.nn.Module) -> Iterator[list[Tensor]]:
+    """Within the block, collects what `layer` is given, on the CPU."""
+    seen: list[Tensor] = []
+
+    def keep(_: object, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].float().cpu())
+
+    hook = layer.register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 @contextmanager

@@ -274,6 +274,7 @@ def _load(
             resize_px=resize_px,
             in_channels=in_channels,
             val_fraction=recipe.val_fraction,
+            fit=recipe.fit,
             stream=stream,
             on_progress=on_progress,
         )

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from alexnet.config import Fit
 from alexnet.data.images import jpeg
 from alexnet.errors import UserError
 from alexnet.files import read_bytes, reason_of
@@ -88,8 +89,10 @@ def decode_image(file: str | Path | bytes, *, image_px: int | None = None, name:
         raise BadImageError(name, reason_of(error)) from error
 
 
-def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int) -> NDArray[np.uint8]:
-    """Bring `image` to the network's size: channels, then the short side to `image_px`, then the centre square.
+def fit_image(
+    image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int, fit: Fit = "crop"
+) -> NDArray[np.uint8]:
+    """Bring `image` to the network's size: channels, then a square of `image_px`.
 
     Grey becomes RGB by repetition, RGB grey by ITU-R 601 luma. Resizing is antialiased bilinear; sizes and the cut
     are rounded as in torchvision's `Resize` and `CenterCrop`.
@@ -98,13 +101,28 @@ def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels
         image: a picture from `decode_image`, or uint8 [H, W], [H, W, 1] or [H, W, 3] (RGB).
         image_px: side of the result.
         in_channels: 1 (grey) or 3 (RGB).
+        fit: how what is not square becomes so, see `alexnet.card.Preprocessing`.
 
     Returns:
         uint8 [image_px, image_px, in_channels], contiguous.
     """
-    square = centre_square(_as_pixels(image, in_channels), image_px)
+    square = to_square(_as_pixels(image, in_channels), image_px, fit)
     # Of its own memory, so that neither the caller's array nor the whole picture stays behind it.
     return np.array(np.broadcast_to(square, (image_px, image_px, in_channels)))
+
+
+def to_square(pixels_HWC: NDArray[np.uint8], side_px: int, fit: Fit) -> NDArray[np.uint8]:
+    """[side_px, side_px, C] of the picture: its centre, all of it between black bars, or all of it, distorted."""
+    H, W, C = pixels_HWC.shape
+    if fit == "crop" or H == W:
+        return centre_square(pixels_HWC, side_px)
+    if fit == "squash":
+        return _resized(pixels_HWC, side_px, side_px)
+    height, width = (max(1, side_px * side // max(H, W)) for side in (H, W))
+    top, left = (side_px - height) // 2, (side_px - width) // 2
+    square = np.zeros((side_px, side_px, C), np.uint8)
+    square[top : top + height, left : left + width] = _resized(pixels_HWC, height, width)
+    return square
 
 
 def centre_square(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
@@ -120,13 +138,17 @@ def resize_short_side(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np
     short = min(pixels_HWC.shape[:2])
     if short == side_px:
         return pixels_HWC
-    size = [side_px * side // short for side in pixels_HWC.shape[:2]]
+    height, width = (side_px * side // short for side in pixels_HWC.shape[:2])
+    return _resized(pixels_HWC, height, width)
+
+
+def _resized(pixels_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     x_1CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)[None]
-    resized = F.interpolate(x_1CHW, size, mode="bilinear", antialias=True)
+    resized = F.interpolate(x_1CHW, [height, width], mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
 
 
-def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
+def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str, fit: Fit = "crop") -> None:
     """Decode the file content `data` and fit it to the square `out_HWC`, uint8 [image_px, image_px, C], in place.
 
     Raises:
@@ -134,11 +156,11 @@ def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
     """
     image_px = out_HWC.shape[0]
     if not jpeg.decode_small_into(out_HWC, data):
-        out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name)
+        out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name, fit)
 
 
-def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDArray[np.uint8]:
-    """The centre square of the picture `data`, its short side brought to `side_px`.
+def decode_square(data: bytes, side_px: int, in_channels: int, name: str, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """The picture `data` as a square of `side_px`.
 
     Returns:
         uint8 [side_px, side_px, C]: C is `in_channels`, or 1 for a grey picture; perhaps a view of a larger array.
@@ -146,11 +168,13 @@ def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDA
     Raises:
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
-    return centre_square(decode_pixels(data, side_px, in_channels, name), side_px)
+    return to_square(decode_pixels(data, side_px, in_channels, name), side_px, fit)
 
 
-def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str) -> None:
-    """Decode into `out_HWC` the part of a picture's centre square that begins at row `top` and column `left`.
+def decode_cut_into(
+    out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str, fit: Fit = "crop"
+) -> None:
+    """Decode into `out_HWC` the part of a picture's square that begins at row `top` and column `left`.
 
     Args:
         out_HWC: uint8 [image_px, image_px, C].
@@ -159,15 +183,16 @@ def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: 
         top: row in the square, which may be negative.
         left: column likewise.
         name: what errors call the file.
+        fit: how the picture becomes that square.
 
     Raises:
         BadImageError: `data` is broken or no image.
     """
     image_px = out_HWC.shape[0]
     if side_px == image_px and top == left == 0:
-        decode_into(out_HWC, data, name)
+        decode_into(out_HWC, data, name, fit)
         return
-    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name)
+    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name, fit)
     top_in, bottom_in = max(top, 0), min(top + image_px, side_px)
     left_in, right_in = max(left, 0), min(left + image_px, side_px)
     if (bottom_in - top_in, right_in - left_in) != (image_px, image_px):

@@ -40,7 +40,9 @@ def choose(source: DataLike, root: str | Path | None, preprocessing: Preprocessi
         UserError: the data cannot be read.
     """
     how = preprocessing
-    images, names = load_split(source, "test", root=root, image_px=how.square_px, in_channels=how.in_channels)
+    images, names = load_split(
+        source, "test", root=root, image_px=how.square_px, in_channels=how.in_channels, fit=how.fit
+    )
     if not len(images):
         raise UserError(f"{source} has no images: name a data set that has some")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))

@@ -72,6 +72,7 @@ def _model(network: Shown, about: list[dict[str, Any]]) -> dict[str, Any]:
             "image_px": how.image_px,
             "resize_px": how.resize_px,
             "in_channels": how.in_channels,
+            "fit": how.fit,
             "mean": list(how.mean),
             "std": list(how.std),
         },

@@ -101,7 +101,7 @@ def _described(classifier: Classifier, weights: WeightType) -> Description:
 
 def _check_same_images(first: Classifier, second: Classifier) -> None:
     ours, theirs = first.card.preprocessing, second.card.preprocessing
-    for name in ("image_px", "square_px", "in_channels"):
+    for name in ("image_px", "square_px", "in_channels", "fit"):
         if getattr(ours, name) != getattr(theirs, name):
             raise UserError(
                 f"both networks of a page must take the same images, but their {name} are {getattr(ours, name)} and "
