@@ -7,9 +7,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from alexnet.cli import show
-from alexnet.cli.commands.common import OK, OptionalPath
-from alexnet.errors import UserError
+from alexnet.cli.commands.common import OptionalPath
+from alexnet.cli.commands.explorer import export_to_explorer
 
 
 def export(
@@ -20,7 +19,7 @@ def export(
     data: str | None = None,
     root: OptionalPath = None,
     compare: OptionalPath = None,
-    weights: Literal["int16", "int8"] = "int16",
+    int8: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Write a trained network in another form.
@@ -33,20 +32,8 @@ def export(
             folder of class folders.
         root: Folder with the source's files, where they are not in the default place.
         compare: For the explorer: a second network for the same images, shown at a switch.
-        weights: For the explorer: int16, or int8 for half the size and coarser answers.
+        int8: For the explorer: weights of 8 bits, half the size and coarser answers.
         overwrite: Replace an existing file.
     """
-    from alexnet.cli.progress import counting
-    from alexnet.export.explorer import export_explorer
-
-    if out.exists() and not overwrite:
-        raise UserError(f"{out} exists: name another file, or pass --overwrite")
-    with counting("looking for patches") as on_progress:
-        written = export_explorer(
-            model, out, data=data, root=root, compare=compare, weights=weights, on_progress=on_progress
-        )
-    images = (
-        f", patches from {written.images:,} images" if written.images else ", without a data set (--data adds it)"
-    )
-    show.line(f"{written.path}: {written.bytes / 1e6:.2f} MB{images}; open it in a browser")
-    return OK
+    assert to == "explorer"
+    return export_to_explorer(model, out, data=data, root=root, compare=compare, int8=int8, overwrite=overwrite)

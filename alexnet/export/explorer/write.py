@@ -90,7 +90,7 @@ def _described(classifier: Classifier, weights: WeightType) -> Description:
     number = count_parameters(classifier.model)
     largest = LARGEST_PARAMETERS[weights]
     if number > largest:
-        smaller = " or pass --weights int8" if weights == "int16" and number <= LARGEST_PARAMETERS["int8"] else ""
+        smaller = " or pass --int8" if weights == "int16" and number <= LARGEST_PARAMETERS["int8"] else ""
         raise UserError(
             f"{classifier.card.model} has {number / 1e6:.1f} million weights, and a page holds {largest // 10**6} "
             f"million at most: export a smaller network, for example cifar_alexnet or small_alexnet{smaller}; "
