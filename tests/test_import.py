@@ -23,7 +23,7 @@ FLOORS = (
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},
     {"evaluation"},
-    {"training", "baseline"},
+    {"training", "baseline", "explain"},
     {"bench", "cleaning", "export", "studies"},
     {"start"},
     {"cli"},
@@ -116,7 +116,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "models", "studies", "training", "weights")
+ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "studies", "training", "weights")
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -17,6 +17,7 @@ GROUPS = {
     "Use": {
         "predict": "classify image files",
         "evaluate": "measure accuracy on a data set",
+        "explain": "show what a network has learned, in one page",
         "convert": "read weights of MXNet or torchvision",
         "export": "write a network in another form: a page that shows it at work",
         "models": "list the networks, and the trained ones that come with alexnet",

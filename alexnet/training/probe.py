@@ -14,11 +14,11 @@ from alexnet.card import Preprocessing
 from alexnet.data import AnyImages
 from alexnet.data.split import stratified
 from alexnet.distributed import World
-from alexnet.evaluation.calibrate import score
+from alexnet.evaluation.calibrate import fit_temperature, score
 from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
-_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _HELD_OUT = 0.25
 _STEPS = 60
 _FEWEST_A_CLASS = 4  # images, to choose the penalty on a part of them
@@ -55,7 +55,7 @@ def fit_last_layer(
                 _, features_ND = score(model, images, preprocessing, alone)
             assert features_ND is not None
             features.append(features_ND)
-        return fit(torch.cat(features), images.labels_N.repeat(len(features)), last.out_features)
+        return fit(torch.stack(features), images.labels_N, last.out_features)
 
     weight_KD, bias_K = world.from_main(solved)
     with torch.no_grad():
@@ -132,23 +132,40 @@ def _mirroring(model: ConvNet, mirror: bool) -> Iterator[None]:
         hook.remove()
 
 
-def fit(features_ND: Tensor, labels_N: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Weights [K, D] and biases [K] of multinomial logistic regression, its penalty chosen on held-out images."""
-    mean_D, std_D = features_ND.mean(0), features_ND.std(0).clamp(min=1e-3)
-    scaled_ND = (features_ND - mean_D) / std_D
-    penalty = _USUAL_PENALTY
+def fit(features_VND: Tensor, labels_N: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Multinomial logistic regression, its penalty and temperature chosen on held-out images.
+
+    Args:
+        features_VND: of V views of each image; those of an image are held out together.
+        labels_N: their classes.
+        classes: K.
+
+    Returns:
+        Weights [K, D] and biases [K].
+    """
+    V, N, D = features_VND.shape
+    every_D = features_VND.reshape(V * N, D)
+    mean_D, std_D = every_D.mean(0), every_D.std(0).clamp(min=1e-3)
+    scaled_ND, labels = (every_D - mean_D) / std_D, labels_N.repeat(V)
+    penalty, temperature = _USUAL_PENALTY, 1.0
     if torch.bincount(labels_N, minlength=classes).min() >= _FEWEST_A_CLASS:
-        is_held_out = torch.zeros(len(labels_N), dtype=torch.bool)
+        is_held_out = torch.zeros(N, dtype=torch.bool)
         is_held_out[stratified(labels_N, _HELD_OUT, seed=0)] = True
-        losses = {}
-        for each in _PENALTIES:
-            weight_KD, bias_K = solve(scaled_ND[~is_held_out], labels_N[~is_held_out], classes, each)
-            scores_NK = scaled_ND[is_held_out] @ weight_KD.T + bias_K
-            losses[each] = float(F.cross_entropy(scores_NK, labels_N[is_held_out]))
-        penalty = min(losses, key=losses.__getitem__)
-    weight_KD, bias_K = solve(scaled_ND, labels_N, classes, penalty)
+        penalty, temperature = _choose(scaled_ND, labels, classes, is_held_out.repeat(V))
+    weight_KD, bias_K = (values / temperature for values in solve(scaled_ND, labels, classes, penalty))
     weight_KD = weight_KD / std_D
     return weight_KD, bias_K - weight_KD @ mean_D
+
+
+def _choose(features_ND: Tensor, labels_N: Tensor, classes: int, is_held_out_N: Tensor) -> tuple[float, float]:
+    """The penalty and the temperature under which the held-out labels are likeliest."""
+    losses = {}
+    for penalty in _PENALTIES:
+        weight_KD, bias_K = solve(features_ND[~is_held_out_N], labels_N[~is_held_out_N], classes, penalty)
+        log_p_NK = (features_ND[is_held_out_N] @ weight_KD.T + bias_K).log_softmax(1)
+        temperature = fit_temperature(log_p_NK, labels_N[is_held_out_N])
+        losses[penalty, temperature] = float(F.cross_entropy(log_p_NK / temperature, labels_N[is_held_out_N]))
+    return min(losses, key=losses.__getitem__)
 
 
 def solve(features_ND: Tensor, labels_N: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor]:

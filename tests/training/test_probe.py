@@ -43,8 +43,16 @@ def test_the_regression_is_scikit_learns() -> None:
 @pytest.mark.parametrize("n", [6, 300])
 def test_the_layer_takes_features_as_they_are(n: int) -> None:
     features_ND, labels_N = blobs(n, 3)
-    weight_KD, bias_K = probe.fit(features_ND, labels_N, 3)
+    weight_KD, bias_K = probe.fit(features_ND[None], labels_N, 3)
     assert ((features_ND @ weight_KD.T + bias_K).argmax(1) == labels_N).all()
+
+
+def test_views_of_an_image_are_held_out_together() -> None:
+    """Of features that say nothing of the labels, a twin that was seen would make the probe sure of itself."""
+    features_ND = torch.randn(200, 60, generator=torch.Generator().manual_seed(0))
+    weight_KD, bias_K = probe.fit(torch.stack([features_ND, features_ND]), torch.arange(200) % 4, 4)
+    others_ND = torch.randn(500, 60, generator=torch.Generator().manual_seed(1))
+    assert float((others_ND @ weight_KD.T + bias_K).softmax(1).amax(1).mean()) < 0.4
 
 
 def random_images(n: int, px: int) -> Images:

@@ -14,6 +14,7 @@ from alexnet.cli.commands.bench import bench
 from alexnet.cli.commands.convert import convert
 from alexnet.cli.commands.data import data_command
 from alexnet.cli.commands.evaluate import evaluate
+from alexnet.cli.commands.explain import explain
 from alexnet.cli.commands.export import export
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "baseline": baseline,
     "evaluate": evaluate,
     "predict": predict,
+    "explain": explain,
     "convert": convert,
     "export": export,
     "data": data_command,
