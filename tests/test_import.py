@@ -128,7 +128,7 @@ ROOMS = (
     "serving",
     "studies",
     "training",
-    "weights",,
+    "weights",
 )
 
 
