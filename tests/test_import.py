@@ -15,7 +15,7 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
-    {"_version", "errors", "files", "text"},
+    {"_version", "errors", "files", "text", "web"},
     {"_checks", "language", "system"},
     {"config", "plain"},
     {"card"},
@@ -24,8 +24,9 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline", "explain"},
-    {"bench", "cleaning", "studies"},
+    {"bench", "cleaning", "export", "studies"},
     {"start"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )
@@ -116,7 +117,19 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "studies", "training", "weights")
+ROOMS = (
+    "baseline",
+    "bench",
+    "data",
+    "evaluation",
+    "explain",
+    "export",
+    "models",
+    "serving",
+    "studies",
+    "training",
+    "weights",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

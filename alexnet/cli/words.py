@@ -21,6 +21,10 @@ WORDS: Table = {
         "plan: fine-tune {model} for {n} epochs on {images:,} images, about {duration}",
         "計畫：以 {images:,} 張影像微調 {model}，共 {n} 個 epoch，約需 {duration}",
     ),
+    "plan_probe": (
+        "plan: a linear classifier on the features of {model}, fitted to {images:,} images; about {duration}",
+        "計畫：以 {images:,} 張影像，在 {model} 的特徵上訓練線性分類器，約需 {duration}",
+    ),
     "balanced": (", uneven classes shown equally often", "；各類別張數不均，訓練時會讓各類別出現次數相同"),
     "found_even": (
         "found {images:,} images of {classes:,} classes: {each:,} of each",
@@ -55,6 +59,7 @@ WORDS: Table = {
     "next": ("next:", "接下來可以："),
     "next_predict": ("what is on other photographs", "辨識其他照片"),
     "next_evaluate": ("measure again, or on another folder", "重新測量，或換另一個資料夾"),
+    "next_more": ("again, after adding photographs", "加入更多照片後再執行一次"),
     "next_go_on": ("go on, with more photographs or more time", "加入更多照片或更多時間，繼續訓練"),
     # The end of a run
     "result": (

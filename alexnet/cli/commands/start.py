@@ -65,7 +65,7 @@ def start(
     _describe_plan(chosen, pretrained, len(found.folder.splits["train"].paths), words)
     run = starting.train(found, chosen, where, observe(track=False))
     show.result(RunFolder(run))
-    _say_what_next(run, folder, words)
+    _say_what_next(run, folder, chosen, words)
     report = run / "report.html"
     if open and _has_display():
         import webbrowser
@@ -107,15 +107,24 @@ def _describe_plan(chosen: Plan, pretrained: str, images: int, words: Words) -> 
     duration = words.plain(
         "seconds" if seconds < 90 else "minutes", n=round(seconds if seconds < 90 else seconds / 60)
     )
-    said = words.plain("plan", model=pretrained, n=chosen.recipe.epochs, images=images, duration=duration)
+    said = words.plain(
+        "plan" if chosen.fine_tunes else "plan_probe",
+        model=pretrained,
+        n=chosen.recipe.epochs,
+        images=images,
+        duration=duration,
+    )
     show.line(said + (words.plain("balanced") if chosen.balanced else ""))
 
 
-def _say_what_next(run: Path, folder: Path, words: Words) -> None:
+def _say_what_next(run: Path, folder: Path, chosen: Plan, words: Words) -> None:
     show.line(words.plain("next"))
     show.line(f"  alexnet predict {run} PHOTO ...      {words.plain('next_predict')}")
     show.line(f"  alexnet evaluate {run} --data {folder}      {words.plain('next_evaluate')}")
-    show.line(f"  alexnet start {folder} --minutes 20      {words.plain('next_go_on')}")
+    if chosen.fine_tunes:
+        show.line(f"  alexnet start {folder} --minutes 20      {words.plain('next_go_on')}")
+    else:
+        show.line(f"  alexnet start {folder}      {words.plain('next_more')}")
 
 
 def _has_display() -> bool:
