@@ -153,18 +153,16 @@ def _sums(
                 log_p = subject.log_p(scores_UBK.flatten(0, 1)).view_as(scores_UBK)
                 losses_UB = -log_p.gather(2, labels_B[None, :, None].expand(len(log_p), -1, 1))[..., 0]
                 right_UB = log_p.argmax(2) == labels_B
-                right_UK = torch.zeros(len(log_p), K, dtype=torch.float64, device=subject.device).index_add_(
-                    1, labels_B, right_UB.double()
-                )
+                right_UK = torch.zeros(len(log_p), K, device=subject.device).index_add_(1, labels_B, right_UB.float())
                 if at < 0:  # the first part has all channels on
                     correct_K += right_UK[0].cpu()
-                    loss += losses_UB[0].double().sum().cpu()
+                    loss += losses_UB[0].cpu().double().sum()
                     right_on_B, at = right_UB[0], 0
                     continue
                 off = slice(at, at + len(right_UK))
                 correct_off_UK[off] += right_UK.cpu()
-                loss_off_U[off] += losses_UB.double().sum(1).cpu()
-                flipped_U[off] += (right_UB != right_on_B).double().sum(1).cpu()
+                loss_off_U[off] += losses_UB.cpu().double().sum(1)
+                flipped_U[off] += (right_UB != right_on_B).sum(1).cpu()
                 at += len(right_UK)
             done += len(x_NHWC)
             if on_progress is not None:

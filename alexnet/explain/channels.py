@@ -166,18 +166,19 @@ def _add(state: dict[str, Tensor], at: str, answer: Tensor, labels_N: Tensor, K:
     value_NC, place_NC = answer_NCP.max(2)
     strongest = answer_NCP.argmax(1).flatten()  # of each image's places
     device = answer.device
+    exact_NC, labels_N = value_NC.cpu().double(), labels_N.cpu()  # not every device has float64
     sums = {
-        "active": (answer_NCP > 0).sum((0, 2)).double(),
-        "wins": torch.bincount(strongest, minlength=C).double(),
-        "places": torch.tensor(float(N * P), dtype=torch.float64, device=device),
-        "sum": value_NC.double().sum(0),
-        "squares": value_NC.double().square().sum(0),
-        "by_class": torch.zeros(K, C, dtype=torch.float64, device=device).index_add_(0, labels_N, value_NC.double()),
+        "active": (answer_NCP > 0).sum((0, 2)).cpu().double(),
+        "wins": torch.bincount(strongest, minlength=C).cpu().double(),
+        "places": torch.tensor(float(N * P), dtype=torch.float64),
+        "sum": exact_NC.sum(0),
+        "squares": exact_NC.square().sum(0),
+        "by_class": torch.zeros(K, C, dtype=torch.float64).index_add_(0, labels_N, exact_NC),
         "of_class": torch.bincount(labels_N, minlength=K).double(),
     }
     for name, value in sums.items():
         before = state.get(at + name)
-        state[at + name] = value if before is None else before.to(device) + value
+        state[at + name] = value if before is None else before + value
     image_NC = torch.arange(first, first + N, device=device)[:, None].expand(N, C)
     candidates = {"best": value_NC.T, "image": image_NC.T, "place": place_NC.T}
     if at + "best" in state:

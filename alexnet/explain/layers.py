@@ -81,7 +81,7 @@ class Layer:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Step:
     """One call of a module without children."""
 
@@ -116,11 +116,12 @@ def describe(model: nn.Module, in_channels: int, image_px: int) -> tuple[Layer, 
     layers = []
     for step, read in found:
         name = step.path.rpartition(".")[2]
+        again = f"#{step.call + 1}" if step.call else ""  # of weights that are used more than once
         own: Any = step.module
         is_map = read.given.ndim == 4
         layers.append(
             Layer(
-                name=name if names.count(name) == 1 else step.path,
+                name=name if names.count(name) == 1 else step.path + again,
                 path=step.path,
                 read=read.path,
                 call=read.call,

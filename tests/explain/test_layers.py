@@ -153,3 +153,13 @@ def test_the_mode_is_put_back():
     model = models.create("lenet").train()
     describe(model, 1, 28)
     assert model.training
+
+
+def test_weights_that_are_used_twice_are_two_layers():
+    shared = nn.Conv2d(2, 2, 3, padding=1)
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 1), nn.ReLU(), shared, nn.ReLU(), shared, nn.ReLU(), nn.Flatten(), nn.Linear(128, 2)
+    )
+    layers = describe(model, 1, 8)
+    assert [layer.name for layer in layers] == ["0", "2", "2#2", "7"]
+    assert [layer.field and layer.field.rows.size for layer in layers] == [1, 3, 5, None]
