@@ -26,6 +26,7 @@ FLOORS = (
     {"training", "baseline", "explain"},
     {"bench", "cleaning", "export", "studies"},
     {"start"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )
@@ -116,7 +117,19 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "studies", "training", "weights")
+ROOMS = (
+    "baseline",
+    "bench",
+    "data",
+    "evaluation",
+    "explain",
+    "export",
+    "models",
+    "serving",
+    "studies",
+    "training",
+    "weights",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

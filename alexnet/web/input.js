@@ -4,8 +4,8 @@ import { Problem } from "./words.js";
 
 const LARGEST_BYTES = 100 * 2 ** 20;
 
-/** The first image among what was dropped or pasted; a Problem where there is none. */
-function firstFile(transfer) {
+/** What was dropped or pasted; a Problem where there is no file. */
+function filesOf(transfer) {
   const files = [...(transfer?.files ?? [])];
   if (files.length === 0) {
     for (const item of transfer?.items ?? []) {
@@ -14,6 +14,11 @@ function firstFile(transfer) {
     }
   }
   if (files.length === 0) throw new Problem("problem.nothing");
+  return files;
+}
+
+/** The first image among files, or else the first of them. */
+function firstImage(files) {
   return files.find((file) => file.type.startsWith("image/")) ?? files[0];
 }
 
@@ -33,12 +38,15 @@ export function checkFile(file) {
  * zone: element that images are dropped on; it has the class "dropping" while one hovers above it.
  * chooser: an <input type="file">, or null.
  * onFile(file): a File that may be an image.
+ * onFiles(files): several at once, unchecked; without it the first image of several is taken.
  * onProblem(problem): a Problem; nothing is thrown.
  */
-export function attachInput({ zone, chooser, onFile, onProblem }) {
+export function attachInput({ zone, chooser, onFile, onFiles, onProblem }) {
   const take = (find) => {
     try {
-      onFile(checkFile(find()));
+      const files = find();
+      if (onFiles && files.length > 1) onFiles(files);
+      else onFile(checkFile(firstImage(files)));
     } catch (problem) {
       onProblem(problem);
     }
@@ -59,16 +67,16 @@ export function attachInput({ zone, chooser, onFile, onProblem }) {
     event.preventDefault();
     depth = 0;
     mark();
-    take(() => firstFile(event.dataTransfer));
+    take(() => filesOf(event.dataTransfer));
   });
   // A file dropped beside the zone must not replace the page.
   for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
   addEventListener("paste", (event) => {
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
-    take(() => firstFile(event.clipboardData));
+    take(() => filesOf(event.clipboardData));
   });
   chooser?.addEventListener("change", () => {
-    if (chooser.files.length > 0) take(() => chooser.files[0]);
+    if (chooser.files.length > 0) take(() => [...chooser.files]);
     chooser.value = ""; // so that the same file can be chosen again
   });
 }

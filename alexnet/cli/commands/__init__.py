@@ -19,6 +19,7 @@ from alexnet.cli.commands.export import export
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
 from alexnet.cli.commands.recipes import recipes_command
+from alexnet.cli.commands.serve import serve
 from alexnet.cli.commands.start import start
 from alexnet.cli.commands.study import study
 from alexnet.cli.commands.train import train
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "baseline": baseline,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "explain": explain,
     "convert": convert,
     "export": export,
