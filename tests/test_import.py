@@ -118,7 +118,17 @@ def test_every_public_name_is_there():
 
 
 ROOMS = (
-    "baseline", "bench", "data", "evaluation", "explain", "export", "models", "serving", "studies", "training", "weights"
+    "baseline",
+    "bench",
+    "data",
+    "evaluation",
+    "explain",
+    "export",
+    "models",
+    "serving",
+    "studies",
+    "training",
+    "weights",
 )
 
 

@@ -9,18 +9,21 @@ from tyro.conf import Positional
 
 from alexnet.cli import show
 from alexnet.cli.commands.common import OK, OptionalPath
+from alexnet.cli.commands.explorer import export_to_explorer
+from alexnet.errors import UserError
 
 
 def export(
     model: Positional[Path],
     out: Positional[Path],
     *,
-    to: Literal["onnx", "pt2", "hf", "mxnet", "torchvision", "safetensors"],
+    to: Literal["onnx", "pt2", "hf", "mxnet", "torchvision", "safetensors", "explorer"],
     data: str | None = None,
     root: OptionalPath = None,
     plain: bool = False,
     decompose: bool = False,
     int8: bool = False,
+    compare: OptionalPath = None,
     overwrite: bool = False,
     json: bool = False,
 ) -> int:
@@ -33,16 +36,24 @@ def export(
         model: Run folder, .safetensors file, or the name of a network that comes with alexnet.
         out: File to write; for hf a folder.
         to: onnx (from a picture of any size to calibrated probabilities); pt2 (a program for PyTorch alone); hf (a
-            folder for the Hugging Face hub); mxnet (.params); torchvision (its names, for alexnet_owt); safetensors.
+            folder for the Hugging Face hub); mxnet (.params); torchvision (its names, for alexnet_owt); safetensors;
+            explorer (one HTML file that opens from disk, computes in the page and shows the net at work).
         data: Source or folder whose test images the two are compared on, all of them; default: those the network was
-            trained with, where they are at hand, else crops of two photographs.
+            trained with, where they are at hand, else crops of two photographs. For explorer: where its examples and
+            patches come from.
         root: Folder with the source's files, where they are not in the default place.
         plain: For onnx and pt2: from the normalised tensor to logits instead.
         decompose: For onnx: response normalisation as convolutions and roots, for runtimes without the operator LRN.
-        int8: For onnx: write NAME.int8.onnx too, with its accuracy beside fp32's; takes --data.
+        int8: For onnx: write NAME.int8.onnx too, with its accuracy beside fp32's; takes --data. For explorer: weights
+            of 8 bits, half the size and coarser answers.
+        compare: For explorer: a second network for the same images, shown at a switch.
         overwrite: Replace what is there.
         json: Print what stands in export.json on standard output and nothing else.
     """
+    if to == "explorer":
+        _refuse_unused({"--plain": plain, "--decompose": decompose, "--json": json}, "explorer")
+        return export_to_explorer(model, out, data=data, root=root, compare=compare, int8=int8, overwrite=overwrite)
+    _refuse_unused({"--compare": compare is not None}, to)
     from alexnet import runtime
     from alexnet.export import export as write
 
@@ -63,6 +74,13 @@ def export(
     else:
         _print(written.path, written.bytes, written.record)
     return OK
+
+
+def _refuse_unused(flags: dict[str, bool], to: str) -> None:
+    """Raise `UserError` for a flag that is set and means nothing to the format."""
+    for flag, is_set in flags.items():
+        if is_set:
+            raise UserError(f"{flag} is not for --to {to}: drop it")
 
 
 def _print(path: Path, size: int, record: dict[str, Any]) -> None:
