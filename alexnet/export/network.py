@@ -33,6 +33,7 @@ class OperatorNorm(nn.Module):
         super().__init__()
         self.k = k
         self.alpha = alpha  # of the sum over 5 maps; ONNX divides its own by their number
+        self.k = k
         self.parts = parts
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -54,6 +55,7 @@ class DecomposedNorm(nn.Module):
         super().__init__()
         self.k = k
         self.alpha = alpha
+        self.k = k
         map_C = torch.arange(maps)
         near_CC = (map_C[:, None] - map_C).abs() <= 2
         part_C = map_C * parts // maps

@@ -134,14 +134,10 @@ def test_a_module_that_cannot_be_exported_is_answered_in_a_line(tmp_path, lenet)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [{"variant": "paper"}, {"variant": "source"}, {"variant": "bvlc_alexnet", "mean_image": True}],
-    ids=lambda options: options["variant"],
-)
-def test_alexnet_2012(make, tmp_path, options):
-    classifier = make("alexnet_2012", image_px=67, resize_px=80, **options)
+@pytest.mark.parametrize("variant", ["paper", "source", "bvlc_alexnet", "caffenet"])
+def test_alexnet_2012(make, tmp_path, variant):
+    classifier = make("alexnet_2012", image_px=67, resize_px=80, variant=variant, mean_image=variant == "caffenet")
     written = export(classifier, tmp_path / "net.onnx", to="onnx")
     graph = onnx.load(tmp_path / "net.onnx").graph
-    assert [node.op_type for node in graph.node].count("LRN") == (4 if options["variant"] == "source" else 2)
+    assert [node.op_type for node in graph.node].count("LRN") == (4 if variant == "source" else 2)
     assert written.record["compared"][0]["agrees"]

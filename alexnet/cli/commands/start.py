@@ -45,6 +45,7 @@ def start(
     """
     from alexnet import start as starting
     from alexnet.cli.progress import counting, observe
+    from alexnet.evaluation.report import EXPLORER
     from alexnet.run_folder import RunFolder
 
     words = Words(WORDS)
@@ -65,6 +66,7 @@ def start(
     _describe_plan(chosen, pretrained, len(found.folder.splits["train"].paths), words)
     run = starting.train(found, chosen, where, observe(track=False))
     show.result(RunFolder(run))
+    show.line(words.plain("explorer", path=run / EXPLORER))
     _say_what_next(run, folder, chosen, words)
     report = run / "report.html"
     if open and _has_display():
@@ -121,6 +123,8 @@ def _say_what_next(run: Path, folder: Path, chosen: Plan, words: Words) -> None:
     show.line(words.plain("next"))
     show.line(f"  alexnet predict {run} PHOTO ...      {words.plain('next_predict')}")
     show.line(f"  alexnet evaluate {run} --data {folder}      {words.plain('next_evaluate')}")
+    page = run / "explorer.html"
+    show.line(f"  alexnet export {run} {page} --to explorer --data {folder}      {words.plain('next_explorer')}")
     if chosen.fine_tunes:
         show.line(f"  alexnet start {folder} --minutes 20      {words.plain('next_go_on')}")
     else:
