@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint wheel bench clean
+.PHONY: demo test test-all lint wheel docs bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/alexnet train digits
@@ -24,6 +24,10 @@ lint: $(VENV)/installed
 wheel: $(VENV)/installed
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+
+# The site in English and Traditional Chinese: build/docs/site/index.html.
+docs: $(VENV)/installed
+	$(BIN)/python docs/site/build.py
 
 # Beside other software: make bench DATA=FOLDER; ARGS="train_256 --reps 5" and the like narrow it down.
 bench: $(VENV)/installed

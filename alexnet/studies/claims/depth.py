@@ -41,7 +41,7 @@ def study(quick: bool) -> Study:
             f"and TinyAlexNet, on {images:,} training images with crops and flips, {epochs} epochs. What pools stays when a "
             "convolution goes; removing conv5 leaves the most computation out.",
             f"八層、含批次正規化的 cifar_alexnet，完整版與分別移除 conv2 到 conv5 的版本；以及 LeNet（使用 ReLU）與 TinyAlexNet，"
-            f"{images:,} 張訓練圖像，有裁剪與翻轉，{epochs} 個 epoch。移除卷積層時保留池化；移除 conv5 省去最多計算。",
+            f"{images:,} 張訓練影像，有裁剪與翻轉，{epochs} 個 epoch。移除卷積層時保留池化；移除 conv5 省去最多計算。",
         ),
         arms=tuple(
             Arm(name=name, label=networks.get(name, f"without {name}"), recipe=_recipe(model, images, epochs))
