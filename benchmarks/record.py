@@ -170,7 +170,16 @@ def time_to_accuracy() -> None:
     theirs, ours = values["mxnet"], values["recipe"]
     spread = f"{values['test_top1_mean']:.4f} ± {values['test_top1_sd']:.4f}"
     times = f"{values['times_faster']:.0f}"
-    english = ("epochs", "seconds", "test top-1", "seeds", "tutorial", "past {}", "`{}` here", f"{times} times faster.")
+    english = (
+        "epochs",
+        "seconds",
+        "test top-1",
+        "seeds",
+        "tutorial",
+        "past {}",
+        "`{}` here",
+        f"{times} times faster.",
+    )
     chinese = ("epoch", "秒", "測試 top-1", "種子", "教學", "超過 {}", "本套件的 `{}`", f"快 {times} 倍。")
     root = HERE.parent
     for page, words in (

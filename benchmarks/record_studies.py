@@ -31,9 +31,7 @@ def table(studies: list[dict[str, Any]], language: str = "en", root: str = "") -
 
 
 def _row(values: dict[str, Any], language: str, root: str) -> str:
-    measured = "<br>".join(
-        f"{row['text'][language]}: {page.compared(row, values)}" for row in values["comparisons"]
-    )
+    measured = "<br>".join(f"{row['text'][language]}: {page.compared(row, values)}" for row in values["comparisons"])
     if language == "zh":
         measured = re.sub(r": (?=[-\d])", "：", measured).replace(" to ", " 到 ")
     claim = f"[{values['title'][language]}]({root}studies/{values['name']}/study.json)"
@@ -47,7 +45,9 @@ def main() -> None:
         file = ROOT / path
         text = file.read_text(encoding="utf-8")
         block = "\n".join([BEGIN, *table(studies, language, root), END])
-        written = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _, block=block: block, text, flags=re.DOTALL)
+        written = re.sub(
+            re.escape(BEGIN) + ".*?" + re.escape(END), lambda _, block=block: block, text, flags=re.DOTALL
+        )
         file.write_text(written, encoding="utf-8")
 
 

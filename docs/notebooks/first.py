@@ -32,6 +32,4 @@ pixels = (load_digits().images[0] * 255 / 16).astype(np.uint8)  # uint8 [8, 8]
 net.predict(pixels)
 
 # %%
-from IPython.display import HTML
-
-HTML((run / "report.html").read_text(encoding="utf-8"))
+print("open", run / "report.html")

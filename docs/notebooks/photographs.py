@@ -7,8 +7,8 @@
 # %% [markdown]
 # # Your own photographs
 #
-# One folder a class. Here we draw 48 pictures of stripes, so that the notebook runs anywhere; put the path of your own
-# folder in their place.
+# One folder a class. Here we draw 48 pictures of stripes, so that the notebook runs anywhere; put the path of your
+# own folder in their place.
 
 # %%
 from dataclasses import replace
@@ -28,8 +28,8 @@ for label, name in enumerate(("across", "down")):
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i:02}.jpg")
 
 # %% [markdown]
-# The recipe `photos` fine-tunes `small`, a network that comes with the package. In the shell, `alexnet start stripes/`
-# does this and more: it looks for broken files and duplicates first.
+# The recipe `photos` fine-tunes `small`, a network that comes with the package. In the shell, `alexnet start
+# stripes/` does this and more: it looks for broken files and duplicates first.
 
 # %%
 recipe = replace(alexnet.recipes.photos(), epochs=2, batch_size=8)

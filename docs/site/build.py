@@ -4,8 +4,8 @@
     python docs/site/build.py --stage    write the pages that would be built, without building them
 
 The repository's own Markdown files are the pages: README.md is the home page, and links that lead out of docs/ (to
-benchmarks/, studies/, a source file) are led to copies. Pages that are not translated yet stand in the Chinese site in
-English, with a line that says so. Needs `pip install 'alexnet[docs]'`; nothing is fetched from the network.
+benchmarks/, studies/, a source file) are led to copies. Pages that are not translated yet stand in the Chinese site
+in English, with a line that says so. Needs `pip install 'alexnet[docs]'`; nothing is fetched from the network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BUILD = ROOT / "build" / "docs"
 LANGUAGES = {"en": "en", "zh": "zh-TW"}
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_NOT_YET = "!!! note \"這一頁還沒有中文版\"\n\n    以下是英文原文。指令、程式碼與數字和中文頁相同。\n\n"
+_NOT_YET = '!!! note "這一頁還沒有中文版"\n\n    以下是英文原文。指令、程式碼與數字和中文頁相同。\n\n'
 
 
 def pages() -> list[nav.Section]:
@@ -163,10 +163,7 @@ def config(language: str) -> str:
     """The site's settings in one language, as TOML."""
     entries = [f'  {{ "{getattr(nav.HOME, language)}" = "index.md" }},']
     for section in pages():
-        inside = ", ".join(
-            f'{{ "{getattr(page, language)}" = "{page.file if page.file.startswith("reference/") else staged(page.file)}" }}'
-            for page in section.pages
-        )
+        inside = ", ".join(f'{{ "{getattr(page, language)}" = "{staged(page.file)}" }}' for page in section.pages)
         if inside:
             entries.append(f'  {{ "{getattr(section, language)}" = [{inside}] }},')
     template = (Path(__file__).parent / f"zensical.{LANGUAGES[language]}.toml").read_text(encoding="utf-8")

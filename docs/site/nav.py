@@ -50,7 +50,7 @@ NAV = (
         "操作指南",
         (
             Page("Guide", "使用指南", "docs/guide.md"),
-            Page("Notebooks", "筆記本", "docs/notebooks/index.md"),
+            Page("Notebooks", "筆記本", "docs/notebooks.md"),
             Page("Look inside a network", "看網路的內部", "docs/explain.md"),
             Page("The explorer", "瀏覽頁", "docs/explorer.md"),
             Page("Export", "匯出", "docs/export.md"),

@@ -2,7 +2,7 @@
 
     python docs/site/reference.py FOLDER   write the pages into FOLDER
 
-What stands there is what `--help`, `inspect` and the docstrings say at this commit; nothing is kept in the repository.
+What stands there is what `--help`, `inspect` and the docstrings say at this commit; nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import inspect
 import io
+import itertools
 import os
 import re
 import sys
@@ -91,20 +92,9 @@ def recipes() -> str:
             parts.append(f"| `{prefix}{field.name}` | {flag} | `{cell(str(field.type))}` | {default} | {meaning} |")
     parts += ["", "## The recipes' values", "", "What each sets other than the defaults above."]
     for name in named.names():
-        parts += ["", f"### {name}", "", fenced("\n".join(_set(named.get(name))))]
+        changed = named.get(name).changed().items()
+        parts += ["", f"### {name}", "", fenced("\n".join(f"{field} = {value!r}" for field, value in changed))]
     return "\n".join([*parts, ""])
-
-
-def _set(value: Any, prefix: str = "") -> list[str]:
-    """The fields that differ from their defaults, a line each."""
-    lines = []
-    for field in dataclasses.fields(value):
-        here = getattr(value, field.name)
-        if dataclasses.is_dataclass(here):
-            lines += _set(here, f"{prefix}{field.name}.")
-        elif here != field.default:
-            lines.append(f"{prefix}{field.name} = {here!r}")
-    return lines
 
 
 def field_docs(kind: type) -> dict[str, str]:
@@ -112,7 +102,7 @@ def field_docs(kind: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     found = {}
     body = tree.body[0].body  # type: ignore[attr-defined]
-    for before, node in zip(body, body[1:], strict=False):
+    for before, node in itertools.pairwise(body):
         if isinstance(before, ast.AnnAssign) and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             found[before.target.id] = inspect.cleandoc(str(node.value.value))  # type: ignore[union-attr]
     return found
@@ -146,10 +136,8 @@ def described(name: str, value: Any, level: str) -> list[str]:
     if not (inspect.isclass(value) or inspect.isroutine(value)):
         return [f"{level} `{name}`", "", fenced(cell(repr(value), 300), "python"), ""]
     lines = [f"{level} `{name}`", ""]
-    try:
+    with contextlib.suppress(ValueError, TypeError):
         lines += [fenced(f"{name.rpartition('.')[2]}{_signature(value)}", "python"), ""]
-    except (ValueError, TypeError):
-        pass
     lines += [markdown(inspect.getdoc(value) or ""), ""]
     if not inspect.isclass(value) or issubclass(value, BaseException):
         return lines
@@ -223,9 +211,7 @@ def cell(text: str, longest: int = 1000) -> str:
 def escape(text: str) -> str:
     """Text whose angle and square brackets are no markup, outside of code."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(
-        part if part.startswith("`") else re.sub(r"([<\[\]*_])", r"\\\1", part) for part in parts
-    )
+    return "".join(part if part.startswith("`") else re.sub(r"([<\[\]*_])", r"\\\1", part) for part in parts)
 
 
 def fenced(text: str, language: str = "text") -> str:

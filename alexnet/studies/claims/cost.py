@@ -26,10 +26,10 @@ def study(quick: bool) -> Study:
         title=Text("What the networks cost", "網路的成本"),
         claim=Text(
             "AlexNet is larger than LeNet, and training it took seven times as long.",
-            "AlexNet 比 LeNet 大，訓練時間多了 7 倍。",
+            "AlexNet 比 LeNet 大，訓練時間多了七倍。",
         ),
         source=f"{TUTORIAL}, on the network's size",
-        published=Text("seven times the training time, on the GPU of its author", "在作者的 GPU 上，訓練時間為 7 倍"),
+        published=Text("seven times the training time, on the GPU of its author", "在作者的 GPU 上，訓練時間為七倍"),
         setup=Text(
             f"Processor time of one step of training on {_BATCH} random images of each network's own size, on one CPU thread, after a warm-up; "
             "nothing is learned. A GPU is never full with LeNet, so there the ratio is smaller; a CPU shows the work.",

@@ -34,7 +34,7 @@ def study(quick: bool) -> Study:
         source=f"{PAPER}, section 7; {TUTORIAL}, on the network's size",
         published=Text(
             "2 points of top-1 for any middle layer; ImageNet's winners had 8, then 19 and 22 layers",
-            "任一中間層約 2 個百分點；ImageNet 的優勝網路從 8 層到 19 與 22 層",
+            "任一中間層約 2 個百分點的 top-1；ImageNet 的優勝網路從 8 層到 19 與 22 層",
         ),
         setup=Text(
             f"cifar_alexnet, eight layers with batch norm, whole and without each of conv2 to conv5; and LeNet (with ReLUs) "
