@@ -43,8 +43,7 @@ def top1(name: str) -> list[float]:
 
 
 def baseline(name: str) -> list[float]:
-    values = result(f"baseline-{name}")
-    return [values["runs"][0]["test_top1"] if "runs" in values else values["test_top1"]]
+    return [result(f"baseline-{name}")["result"]["test_top1"]]
 
 
 def first(values: list[float]) -> list[float]:

@@ -12,12 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGLISH_ONLY = {
     "docs/alexnet-2012.md",
-    "docs/baselines.md",
     "docs/big-data.md",
-    "docs/decisions.md",
     "docs/performance.md",
     "docs/scaling.md",
-    "docs/studies.md",
     # How-to pages that are written with what they describe.
     "docs/convert.md",
     "docs/explain.md",
