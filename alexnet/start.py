@@ -17,7 +17,7 @@ import torch
 
 from alexnet import cleaning, models, recipes, training
 from alexnet.cleaning import Suspect
-from alexnet.config import Recipe
+from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import duplicates
 from alexnet.data.dataset import SplitName
 from alexnet.data.sources.folder import source_of
@@ -34,6 +34,7 @@ DEFAULT_MINUTES = 5.0
 _VAL_SHARE = 0.125  # of the images that are not for testing: a tenth of all
 _UNEVEN = 1.5  # times as many images in the largest class as in the smallest
 _FEWEST_EPOCHS = 5
+_FEWEST_TO_FINE_TUNE = 3000  # photographs to train on
 _MOST_JUDGED = 5000  # photographs whose labels are judged
 _MOST_NAMED = 60  # of each kind of finding, in the report
 _SHARE_FOR_STEPS = 0.85  # of the time; the rest goes to reading, evaluation and the report
@@ -154,9 +155,17 @@ class Plan:
     balanced: bool
     """Whether classes of uneven size are shown equally often."""
 
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether all layers learn; otherwise the last one alone, as a linear probe."""
+        return self.recipe.freeze == "none"
+
 
 def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small", device: str = "auto") -> Plan:
     """A recipe that takes about so many minutes on this machine, measured on a few steps.
+
+    Of few photographs only the last layer learns, as fine-tuning all layers loses more than it gains
+    (benchmarks/RESULTS.md).
 
     Args:
         found: the photographs.
@@ -175,18 +184,34 @@ def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small
     batch_size = min(base.batch_size, max(2, n // 4))
     images_per_s = _speed(base, len(found.folder.class_names), batch_size)
     epochs = int(60 * minutes * _SHARE_FOR_STEPS * images_per_s / n)
+    if n < _FEWEST_TO_FINE_TUNE:
+        base = _probe_alone(base)
     balanced = max(counts.values()) > _UNEVEN * min(counts.values())
     recipe = replace(
         base,
         data=str(found.folder.path),
         pretrained=pretrained,
-        epochs=max(_FEWEST_EPOCHS, min(epochs, base.epochs)),
+        epochs=min(base.epochs, max(_FEWEST_EPOCHS, epochs)),
         batch_size=batch_size,
         balance="sampling" if balanced else "none",
         # Of splits that were given a tenth is held out here, where the classes are large enough.
         val_fraction=base.val_fraction if "val" in found.folder.splits or min(counts.values()) >= 10 else 0.0,
     )
     return Plan(recipe, recipe.epochs * n / images_per_s, balanced)
+
+
+def _probe_alone(recipe: Recipe) -> Recipe:
+    """The same with all layers frozen but the last, which keeps what the probe fitted."""
+    return replace(
+        recipe,
+        freeze="body",
+        epochs=1,
+        model=replace(recipe.model, dropout=0.0),
+        optimizer=OptimizerConfig(name="sgd", lr=1e-5, weight_decay=0.0),
+        schedule=ScheduleConfig(name="constant"),
+        label_smoothing=0.0,
+        ema_decay=None,
+    )
 
 
 def _speed(recipe: Recipe, classes: int, batch_size: int) -> float:

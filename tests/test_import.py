@@ -15,17 +15,18 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
-    {"_version", "errors", "files", "text"},
-    {"_checks", "system"},
+    {"_version", "errors", "files", "text", "web"},
+    {"_checks", "language", "system"},
     {"config", "plain"},
     {"card"},
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},
     {"evaluation"},
-    {"training", "baseline"},
+    {"training", "baseline", "explain"},
     {"bench", "cleaning", "studies"},
     {"start"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )
@@ -116,7 +117,7 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "models", "studies", "training", "weights")
+ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "serving", "studies", "training", "weights")
 
 
 @pytest.mark.parametrize("room", ROOMS)

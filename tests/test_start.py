@@ -144,6 +144,29 @@ def test_the_run_folder_is_an_ordinary_one_and_a_second_start_goes_on(folder: Pa
     assert not Path(f"{out}.part").exists()
 
 
+def test_few_photographs_are_probed_and_many_fine_tuned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = start.look(folder)
+    few = start.plan(found, 1)
+    assert (few.fine_tunes, few.recipe.freeze, few.recipe.probe, few.recipe.epochs) == (False, "body", True, 1)
+    monkeypatch.setattr(start, "_FEWEST_TO_FINE_TUNE", 10)
+    many = start.plan(found, 1)
+    assert (many.fine_tunes, many.recipe.freeze) == (True, "none")
+    assert many.recipe.epochs >= 5
+
+
+def test_a_second_start_learns_from_what_was_added(folder: Path, tmp_path: Path) -> None:
+    """Of the same classes too: here the new photographs say that the names were wrong."""
+    found, out = start.look(folder), tmp_path / "run"
+    start.train(found, start.plan(found, 1), out)
+    for side in ("red", "blue"):
+        (folder / side).rename(folder / f"_{side}")
+    (folder / "_red").rename(folder / "blue")
+    (folder / "_blue").rename(folder / "red")
+    again = start.look(folder)
+    start.train(again, start.plan(again, 1, pretrained=str(out)), out)
+    assert alexnet.load(out).predict(folder / "red/20.JPG").label == "red"
+
+
 def test_two_photographs_a_class_are_enough(folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "few"
     for hue in ("red", "blue"):

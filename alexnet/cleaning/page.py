@@ -7,6 +7,8 @@ from pathlib import Path
 from alexnet.cleaning.find import Findings
 from alexnet.evaluation.report import render
 from alexnet.evaluation.report.pictures import thumbnail, with_pictures
+from alexnet.evaluation.report.words import WORDS
+from alexnet.language import Words
 
 _MOST_SUSPECTS, _MOST_GROUPS = 60, 40
 
@@ -20,6 +22,7 @@ def write_page(path: str | Path, found: Findings) -> None:
     render(
         path,
         Path(__file__).parent / "clean.html.jinja",
+        t=Words(WORDS),
         found=found,
         groups=[(is_exact, with_pictures(found.path, files)) for files, is_exact in found.groups[:_MOST_GROUPS]],
         likely=len(found.likely_wrong()),

@@ -192,7 +192,8 @@ def _is_streamed(found: Source, spec: ImageSpec, stream: Streaming) -> bool:
         return False
     if found.stream is None:
         if stream == "always":
-            raise UserError(f"{found.origin['path'] or found.name} is read as a whole and cannot be streamed: leave stream at auto")
+            named = found.origin["path"] or found.name
+            raise UserError(f"{named} is read as a whole and cannot be streamed: leave stream at auto")
         return False
     if stream == "always":
         return True

@@ -14,15 +14,16 @@ from alexnet.errors import UserError
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a state dict on the CPU, by name, in the file's order and dtypes.
 
-    The dict may lie in a checkpoint under `state_dict` or `model` (as torchvision's reference scripts write it), and
-    its names may begin with `module.`, as those of `DataParallel` do. No code in the file is run.
+    The dict may lie in a checkpoint under `state_dict`, `model` (as torchvision's reference scripts write it),
+    `model_state_dict` or `net`, and its names may begin with `module.`, as those of `DataParallel` do. No code in the
+    file is run.
 
     Raises:
         UserError: the file is damaged, or holds something other than a state dict.
     """
     path = Path(path)
     content = _load(path)
-    for key in ("state_dict", "model"):
+    for key in ("state_dict", "model", "model_state_dict", "net"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break

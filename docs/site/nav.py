@@ -51,6 +51,7 @@ NAV = (
         (
             Page("Guide", "使用指南", "docs/guide.md"),
             Page("Notebooks", "筆記本", "docs/notebooks.md"),
+            Page("Weights of other frameworks", "其他框架的權重", "docs/old-weights.md"),
             Page("Look inside a network", "看網路的內部", "docs/explain.md"),
             Page("The explorer", "瀏覽頁", "docs/explorer.md"),
             Page("Export", "匯出", "docs/export.md"),

@@ -16,11 +16,11 @@ ENGLISH_ONLY = {
     "docs/performance.md",
     "docs/scaling.md",
     # How-to pages that are written with what they describe.
-    "docs/convert.md",
     "docs/explain.md",
     "docs/explorer.md",
     "docs/export.md",
     "docs/guide.md",
+    "docs/old-weights.md",
     "docs/reliability.md",
     "docs/serving.md",
 }

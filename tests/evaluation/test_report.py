@@ -391,3 +391,12 @@ def test_a_failed_report_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be shown"):
         render(tmp_path, filters_OCHW=np.ones((1, 2, 3, 3)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changes", EDGES.values(), ids=EDGES.keys())
+def test_the_report_says_the_same_in_chinese(tmp_path: Path, changes: dict[str, Any]) -> None:
+    english, chinese = (render(tmp_path, **changes, language=each)[1].text for each in ("en", "zh-TW"))
+    for figures in (r"\d+(?:\.\d+)?%", r"\d+\.\d{4}"):
+        assert sorted(re.findall(figures, english)) == sorted(re.findall(figures, chinese))
+    # Names and commands stay as they are; four words in a row, each of four letters or more, are a sentence.
+    assert not re.findall(r"(?:\b[a-z]{4,}\b[ ,]+){4}", chinese)

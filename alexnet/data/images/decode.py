@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,26 @@ def decode_image(file: str | Path | bytes, *, image_px: int | None = None, name:
         return _decode(read_bytes(file), image_px, name)
     except OSError as error:
         raise BadImageError(name, reason_of(error)) from error
+
+
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height as the head of the file `data` says, before anything is decoded and rotated.
+
+    Raises:
+        BadImageError: it is no image, or its head is broken; the message calls it `name`.
+    """
+    if not data:
+        raise BadImageError(name, "the file is empty")
+    size = jpeg.plain_size(data)
+    if size is not None:
+        return size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of a size that the caller judges
+        try:
+            with _open(data, None) as image:
+                return image.size
+        except Exception as error:
+            raise _bad(name, error) from error
 
 
 def fit_image(
@@ -229,21 +250,25 @@ def decode_exactly_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> b
 
 def _decode(data: bytes, image_px: int | None, name: str) -> Image.Image:
     """Upright picture of mode L or RGB; any failure becomes a `BadImageError`."""
-    from PIL import Image, UnidentifiedImageError
-
     if not data:
         raise BadImageError(name, "the file is empty")
     try:
         image = _open(data, image_px)
         image.load()
         return _to_8_bit(_upright(image))
-    except UnidentifiedImageError as error:
-        raise BadImageError(name, "not an image in a format that Pillow knows") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise BadImageError(name, f"too large to decode: {reason_of(error)}") from error
     # Pillow's plugins let many kinds escape on broken files, SyntaxError and struct.error among them.
     except Exception as error:
-        raise BadImageError(name, reason_of(error)) from error
+        raise _bad(name, error) from error
+
+
+def _bad(name: str, error: Exception) -> BadImageError:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return BadImageError(name, "not an image in a format that Pillow knows")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning | MemoryError):
+        return BadImageError(name, f"too large to decode: {reason_of(error)}")
+    return BadImageError(name, reason_of(error))
 
 
 def _open(data: bytes, image_px: int | None) -> Image.Image:
