@@ -24,7 +24,7 @@ FLOORS = (
     {"weights", "data"},
     {"evaluation"},
     {"training", "baseline", "explain"},
-    {"bench", "cleaning", "studies"},
+    {"bench", "cleaning", "export", "studies"},
     {"start"},
     {"serving"},
     {"cli"},
@@ -117,7 +117,19 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "explain", "models", "serving", "studies", "training", "weights")
+ROOMS = (
+    "baseline",
+    "bench",
+    "data",
+    "evaluation",
+    "explain",
+    "export",
+    "models",
+    "serving",
+    "studies",
+    "training",
+    "weights",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

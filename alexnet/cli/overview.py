@@ -20,6 +20,7 @@ GROUPS = {
         "evaluate": "measure accuracy on a data set",
         "explain": "show what a network has learned, in one page",
         "convert": "read weights of MXNet or torchvision",
+        "export": "write a network as a page that shows it, ONNX, .pt2, ...",
         "models": "list the networks, and the trained ones that come with alexnet",
     },
     "Data": {"data": "describe, check, clean, download or pack a data set"},

@@ -27,7 +27,7 @@ export function showAnswer({ verdict, why, bars }, answer, words) {
 /** A class as the visitor calls it. */
 export function className(name, words) {
   const key = `class.${name}`;
-  return words.has(key) ? words.t(key) : name;
+  return words.has(key) ? words.t(key) : name.replaceAll("_", " ");
 }
 
 function reason(answer, words) {

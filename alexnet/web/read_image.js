@@ -75,7 +75,7 @@ async function decode(blob) {
  * The square of pixels that a network's input is cut from.
  *
  * source: a Blob or File, ImageData, or what a canvas can draw (<img>, <video>, <canvas>, ImageBitmap).
- * preprocessing: { image_px, resize_px, in_channels } of the network's card.
+ * preprocessing: { image_px, resize_px, in_channels, fit } of the network's card.
  * Returns Uint8Array [side, side, in_channels], side being resize_px or else image_px. Throws a Problem.
  */
 export async function readSquare(source, preprocessing) {
@@ -107,7 +107,7 @@ export async function readSquare(source, preprocessing) {
     }
     const times = Math.floor(Math.min(width, height) / (ROOM * side));
     const reduction = isJpeg ? ([8, 4, 2].find((part) => times >= part) ?? 1) : 1;
-    return squareOf(shrunk(rows, reduction), side, preprocessing.in_channels);
+    return squareOf(shrunk(rows, reduction), side, preprocessing.in_channels, preprocessing.fit);
   } finally {
     bitmap?.close();
   }

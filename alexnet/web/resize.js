@@ -44,21 +44,33 @@ export function roundHalfEven(value) {
 }
 
 /**
- * Where the centre square of a picture comes from, once its short side has become `side` pixels.
+ * How a picture becomes a square of `side` pixels, by `fit`: "crop", its centre once its short side has that length
+ * (more than 16 times longer than wide, it is cut to that first); "pad", all of it between black bars; "squash", all
+ * of it, distorted.
  *
- * Pictures more than 16 times longer than wide are cut to that first. All in pixels: the part taken (left, top,
- * width, height), its size when resized (wide, high), and the square's corner in that (x, y).
+ * Returns, in pixels: the part taken (left, top, width, height); its size when resized (wide, high); the corner of
+ * what is cut out of that (x, y) and its size (across, down); and where it lies in the square (toX, toY).
  */
-export function centreSquare(width, height, side) {
+export function fitting(width, height, side, fit) {
+  const whole = { left: 0, top: 0, width, height, x: 0, y: 0 };
+  if (fit === "squash" && width !== height) {
+    return { ...whole, wide: side, high: side, across: side, down: side, toX: 0, toY: 0 };
+  }
+  if (fit === "pad" && width !== height) {
+    const long = Math.max(width, height);
+    const [wide, high] = [width, height].map((each) => Math.max(1, Math.floor((side * each) / long)));
+    const [toX, toY] = [wide, high].map((each) => Math.floor((side - each) / 2));
+    return { ...whole, wide, high, across: wide, down: high, toX, toY };
+  }
   const longest = 16 * Math.min(width, height);
   const top = Math.floor(Math.max(0, height - longest) / 2);
   const left = Math.floor(Math.max(0, width - longest) / 2);
-  const [partWidth, partHeight] = [width - 2 * left, height - 2 * top];
-  const short = Math.min(partWidth, partHeight);
-  const wide = Math.floor((side * partWidth) / short);
-  const high = Math.floor((side * partHeight) / short);
+  const part = { left, top, width: width - 2 * left, height: height - 2 * top };
+  const short = Math.min(part.width, part.height);
+  const wide = Math.floor((side * part.width) / short);
+  const high = Math.floor((side * part.height) / short);
   const [x, y] = [roundHalfEven((wide - side) / 2), roundHalfEven((high - side) / 2)];
-  return { left, top, width: partWidth, height: partHeight, wide, high, x, y };
+  return { ...part, wide, high, x, y, across: side, down: side, toX: 0, toY: 0 };
 }
 
 /**
@@ -99,44 +111,47 @@ export function shrunk(source, times) {
 }
 
 /**
- * The centre square of a picture, its short side brought to `side` pixels.
+ * A picture as a square of `side` pixels, see `fitting`.
  *
  * source: { width, height, read(y, rows) } whose rows are opaque RGBA bytes. channels: 3, or 1 for grey by ITU-R 601
  * luma, taken before resizing. Returns Uint8Array [side, side, channels]. Rows are read once, some at a time.
  */
-export function squareOf(source, side, channels) {
-  const part = centreSquare(source.width, source.height, side);
+export function squareOf(source, side, channels, fit = "crop") {
+  const part = fitting(source.width, source.height, side, fit);
   const across = resizeWeights(part.width, part.wide);
   const down = resizeWeights(part.height, part.high);
   const firstRow = down.first[part.y];
-  const bottom = part.y + side - 1;
+  const bottom = part.y + part.down - 1;
   const lastRow = down.first[bottom] + down.weights[bottom].length; // rows outside do not reach into the square
-  const narrow = new Uint8Array((lastRow - firstRow) * side * channels);
+  const rowLength = part.across * channels;
+  const narrow = new Uint8Array((lastRow - firstRow) * rowLength);
   const stripRows = Math.max(1, Math.floor(2 ** 20 / source.width));
   for (let row = firstRow; row < lastRow; row += stripRows) {
     const rows = Math.min(stripRows, lastRow - row);
     const rgba = source.read(part.top + row, rows);
     for (let y = 0; y < rows; y++) {
-      narrowRow(rgba, (y * source.width + part.left) * 4, across, part.x, side, channels, narrow, (row - firstRow + y) * side * channels);
+      const from = (y * source.width + part.left) * 4;
+      narrowRow(rgba, from, across, part.x, part.across, channels, narrow, (row - firstRow + y) * rowLength);
     }
   }
   const out = new Uint8Array(side * side * channels);
-  const [half, rowLength] = [2 ** down.precision / 2, side * channels];
-  for (let y = 0; y < side; y++) {
+  const half = 2 ** down.precision / 2;
+  for (let y = 0; y < part.down; y++) {
     const weights = down.weights[part.y + y];
     const begin = (down.first[part.y + y] - firstRow) * rowLength;
+    const to = ((part.toY + y) * side + part.toX) * channels;
     for (let i = 0; i < rowLength; i++) {
       let sum = half;
       for (let j = 0, at = begin + i; j < weights.length; j++, at += rowLength) sum += weights[j] * narrow[at];
-      out[y * rowLength + i] = byte(sum, down.precision);
+      out[to + i] = byte(sum, down.precision);
     }
   }
   return out;
 }
 
-function narrowRow(rgba, begin, across, x, side, channels, out, to) {
+function narrowRow(rgba, begin, across, x, width, channels, out, to) {
   const half = 2 ** across.precision / 2;
-  for (let i = 0; i < side; i++) {
+  for (let i = 0; i < width; i++) {
     const weights = across.weights[x + i];
     let at = begin + across.first[x + i] * 4;
     let [red, green, blue] = [half, half, half];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 import torch
@@ -38,7 +39,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def _load(path: Path) -> object:
     try:
         # torchvision's reference scripts keep their arguments beside the weights: a Namespace runs nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles, which fail below or hold tensors all the same
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle or zip fails in any way; none of them is ours
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,18 +6,18 @@ import pytest
 from alexnet.data import fit_image
 
 SQUARE = """
-const { width, height, side, channels, rgba } = values;
+const { width, height, side, channels, fit, rgba } = values;
 const data = Uint8ClampedArray.from(rgba);
 const read = (y, rows) => data.slice(y * width * 4, (y + rows) * width * 4);
-return [...module_resize.squareOf({ width, height, read }, side, channels)];
+return [...module_resize.squareOf({ width, height, read }, side, channels, fit)];
 """
 
 
-def square_of(run_js, pixels_HWC, side, channels):
-    H, W, C = pixels_HWC.shape
+def square_of(run_js, pixels_HWC, side, channels, fit="crop"):
+    H, W, _ = pixels_HWC.shape
     rgba = np.full((H, W, 4), 255, np.uint8)
     rgba[..., :3] = pixels_HWC  # grey is repeated
-    values = {"width": W, "height": H, "side": side, "channels": channels, "rgba": rgba.ravel().tolist()}
+    values = {"width": W, "height": H, "side": side, "channels": channels, "fit": fit, "rgba": rgba.ravel().tolist()}
     return np.array(run_js("resize.js", SQUARE, values), np.uint8).reshape(side, side, channels)
 
 
@@ -30,6 +30,13 @@ def test_pixels_are_those_of_training(run_js, H, W, side, channels):
     pixels_HWC = np.random.default_rng(H * W).integers(0, 256, (H, W, 3), np.uint8)
     expected = fit_image(pixels_HWC, side, channels)
     assert np.array_equal(square_of(run_js, pixels_HWC, side, channels), expected)
+
+
+@pytest.mark.parametrize("fit", ["pad", "squash"])
+@pytest.mark.parametrize(("H", "W"), [(33, 47), (47, 33), (32, 32), (5, 300), (90, 31), (64, 65)])
+def test_other_ways_to_a_square(run_js, fit, H, W):
+    pixels_HWC = np.random.default_rng(H * W).integers(0, 256, (H, W, 3), np.uint8)
+    assert np.array_equal(square_of(run_js, pixels_HWC, 32, 3, fit), fit_image(pixels_HWC, 32, 3, fit))
 
 
 def test_smooth_pictures_too(run_js):

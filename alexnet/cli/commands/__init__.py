@@ -15,6 +15,7 @@ from alexnet.cli.commands.convert import convert
 from alexnet.cli.commands.data import data_command
 from alexnet.cli.commands.evaluate import evaluate
 from alexnet.cli.commands.explain import explain
+from alexnet.cli.commands.export import export
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
 from alexnet.cli.commands.recipes import recipes_command
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "serve": serve,
     "explain": explain,
     "convert": convert,
+    "export": export,
     "data": data_command,
     "study": study,
     "recipes": recipes_command,
