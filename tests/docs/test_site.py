@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -16,6 +17,8 @@ from alexnet import recipes
 from alexnet.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
+PAGES = ("index.html", "tutorial/5-relu.html", "reference/commands.html", "zh-TW/results.html")
+SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture
@@ -82,9 +85,26 @@ def test_the_reference_is_whole(site: ModuleType) -> None:
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It builds, takes nothing from a network, and axe-core has no serious finding, in light and in dark colours."""
     pytest.importorskip("zensical")
     monkeypatch.setattr(sys, "argv", ["build.py"])
     site.main()
-    for page in ("index.html", "tutorial/5-relu.html", "reference/commands.html", "zh-TW/tutorial/5-relu.html"):
+    for page in PAGES:
         html = (tmp_path / "site" / page).read_text(encoding="utf-8")
         assert not re.findall(r'(?:src|href)="https?://[^"]*\.(?:js|css|woff2?)"', html), "the site needs a network"
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for colours in ("light", "dark"):
+            shown = chromium.new_context(color_scheme=colours).new_page()
+            for page in PAGES:
+                shown.goto((tmp_path / "site" / page).as_uri())
+                found = axe.Axe().run(shown).response["violations"]
+                serious = [(each["id"], each["nodes"][0]["target"]) for each in found if each["impact"] in SERIOUS]
+                assert serious == [], (page, colours)
+        chromium.close()
