@@ -7,7 +7,7 @@ all exports are compared on. PYTHON is that of an environment with MXNet 1.9.1, 
 it and computes. Times are CPU time on one thread, the median of turns taken one after the other, as the machine may
 have other work; from normalised tensors to logits, and for the whole graph from squares of bytes to probabilities.
 FOLDER holds full-size JPEGs: for each MODEL the whole graph, given all pixels, beside `predict` given the same pixels
-and given the file, which is decoded at a fraction of its size.
+and given the file, which is decoded at a fraction of its size; then the graph is given those pixels.
 """
 
 from __future__ import annotations
@@ -83,10 +83,12 @@ def on_photographs(classifier: Classifier, folder: Path, graph: Path) -> dict[st
     run, K = session(graph).run, len(classifier.class_names)
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg"))
     found: dict[str, Any] = {"n": len(files)}
-    for what in ("pixels", "file"):
+    side_px = classifier.card.preprocessing.square_px
+    for what in ("pixels", "file", "file, both decoded at a fraction"):
         differences, others = [], 0
         for file in files:
-            pixels_HWC = np.asarray(decode_image(file).convert("RGB"))
+            image_px = side_px if what.endswith("fraction") else None
+            pixels_HWC = np.asarray(decode_image(file, image_px=image_px).convert("RGB"))
             p_K = run(None, {"image": pixels_HWC[None]})[0][0]
             classes = dict(classifier.predict(pixels_HWC if what == "pixels" else file, top=K).classes)
             expected_K = np.array([classes[name] for name in classifier.class_names])

@@ -58,6 +58,7 @@ WORDS: Table = {
     "minutes": ("{n} minutes", "{n} 分鐘"),
     "next": ("next:", "接下來可以："),
     "next_predict": ("what is on other photographs", "辨識其他照片"),
+    "next_explorer": ("see the network at work, in one file", "在一個檔案裡看網路怎麼運作"),
     "next_evaluate": ("measure again, or on another folder", "重新測量，或換另一個資料夾"),
     "next_more": ("again, after adding photographs", "加入更多照片後再執行一次"),
     "next_go_on": ("go on, with more photographs or more time", "加入更多照片或更多時間，繼續訓練"),

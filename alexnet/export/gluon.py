@@ -92,7 +92,8 @@ def _gluon(name: str, layer: nn.Module, side: int) -> str:
         case nn.Identity():
             return "nn.HybridLambda('identity')"
         case ResponseNorm():
-            return f"nn.HybridLambda(lambda F, x: F.LRN(x, alpha={5 * layer.alpha!r}, beta=0.75, knorm=2, nsize=5))"
+            values = f"alpha={5 * layer.alpha!r}, beta=0.75, knorm={layer.k!r}, nsize=5"
+            return f"nn.HybridLambda(lambda F, x: F.LRN(x, {values}))"
         case TowersNorm():
             return (
                 "nn.HybridLambda(lambda F, x: F.concat(*[F.LRN(part, alpha=1e-4, beta=0.75, knorm=2, nsize=5) "

@@ -29,14 +29,16 @@ _BATCH = 64
 class OperatorNorm(nn.Module):
     """Response normalisation as ONNX's operator LRN, over the maps or over each half of them."""
 
-    def __init__(self, alpha: float, parts: int) -> None:
+    def __init__(self, alpha: float, k: float, parts: int) -> None:
         super().__init__()
+        self.k = k
         self.alpha = alpha  # of the sum over 5 maps; ONNX divides its own by their number
+        self.k = k
         self.parts = parts
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Maps of the same shape; for exporters alone, as this computes nothing."""
-        attributes: dict[str, Any] = {"alpha": 5 * self.alpha, "beta": 0.75, "bias": 2.0, "size": 5}
+        attributes: dict[str, Any] = {"alpha": 5 * self.alpha, "beta": 0.75, "bias": self.k, "size": 5}
         parts = [
             torch.onnx.ops.symbolic("LRN", [part], attributes, dtype=part.dtype, shape=part.shape, version=13)
             for part in x_NCHW.chunk(self.parts, dim=1)
@@ -49,9 +51,11 @@ class DecomposedNorm(nn.Module):
 
     near_CC11: Tensor
 
-    def __init__(self, alpha: float, parts: int, maps: int) -> None:
+    def __init__(self, alpha: float, k: float, parts: int, maps: int) -> None:
         super().__init__()
+        self.k = k
         self.alpha = alpha
+        self.k = k
         map_C = torch.arange(maps)
         near_CC = (map_C[:, None] - map_C).abs() <= 2
         part_C = map_C * parts // maps
@@ -59,7 +63,7 @@ class DecomposedNorm(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Maps of the same shape."""
-        total_NCHW = 2.0 + self.alpha * nn.functional.conv2d(x_NCHW * x_NCHW, self.near_CC11)
+        total_NCHW = self.k + self.alpha * nn.functional.conv2d(x_NCHW * x_NCHW, self.near_CC11)
         return x_NCHW / (total_NCHW.sqrt() * total_NCHW.sqrt().sqrt())
 
 
@@ -115,8 +119,8 @@ def prepared(classifier: Classifier, *, operators: bool) -> nn.Module:
             setattr(model.features, name, fixed_pool(layer, side))
         before.append(layer)
         if isinstance(layer, ResponseNorm | TowersNorm):
-            alpha, parts = (1e-4 / 5, 2) if isinstance(layer, TowersNorm) else (layer.alpha, 1)
-            norm = OperatorNorm(alpha, parts) if operators else DecomposedNorm(alpha, parts, maps)
+            alpha, k, parts = (1e-4 / 5, 2.0, 2) if isinstance(layer, TowersNorm) else (layer.alpha, layer.k, 1)
+            norm = OperatorNorm(alpha, k, parts) if operators else DecomposedNorm(alpha, k, parts, maps)
             setattr(model.features, name, norm)
     return model if type(model) is not ConvNet else _Plain(model)
 

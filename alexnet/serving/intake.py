@@ -56,20 +56,28 @@ class Memory:
 
 @dataclass
 class Body:
-    """A request's body, held until the block that `read_body` begins ends."""
+    """A request's body, held until the end of the `async with` that reads it."""
 
     request: Request
     memory: Memory
     settings: Settings
-    data: bytes = b""
     _held: int = 0
 
     async def __aenter__(self) -> bytes:
         """Read it.
 
+        A connection whose request is refused stays open: uvicorn discards what still comes, and the client reads why.
+
         Raises:
             Problem: 400 it broke off; 408 it took too long; 413 it is too large; 429 there is no room for it now.
         """
+        try:
+            return await self._read()
+        except BaseException:
+            self._release()
+            raise
+
+    async def _read(self) -> bytes:
         declared = self.request.headers.get("content-length")
         limit = self.settings.max_body_bytes
         if declared is not None and declared.isdecimal() and int(declared) > limit:
@@ -84,16 +92,10 @@ class Body:
                     self._held += len(chunk)
                     chunks.append(chunk)
         except TimeoutError:
-            self._release()
             seconds = f"{self.settings.upload_s:g} s"
             raise Problem(408, "slow-upload", f"the request did not arrive within {seconds}", close=True) from None
         except ClientDisconnect:
-            self._release()
             raise Problem(400, "broken-off", "the request broke off before its end", close=True) from None
-        except Problem:
-            # The connection stays open: uvicorn discards what still comes, and the client gets to read the answer.
-            self._release()
-            raise
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def __aexit__(self, *_: object) -> None:

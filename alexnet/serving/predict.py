@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alexnet.serving import metrics, openapi
-from alexnet.serving.engine import Scores
+from alexnet.serving.engine import Engine, Scores
 from alexnet.serving.problems import Problem
 
 if TYPE_CHECKING:
@@ -33,8 +33,13 @@ def routes(service: Service, guard: Guard) -> APIRouter:
         """Name what is in one image or several."""
         async with service.body(request) as body:
             asked = await service.read(request, body)
-            results = await service.score(asked.model, asked.images)
-        return _answer(service, asked.model, asked.names, results, asked.top, asked.accept)
+            engine, results = await service.score(asked.model, asked.images)
+        top, accept = service.settings.top, service.settings.accept
+        if asked.top is not None:
+            top = asked.top
+        if asked.accept is not None:
+            accept = asked.accept
+        return _answer(engine, asked.names, results, top, accept)
 
     @router.get("/v1/models", **openapi.MODELS)
     async def models() -> Response:
@@ -75,16 +80,8 @@ def routes(service: Service, guard: Guard) -> APIRouter:
 
 
 def _answer(
-    service: Service,
-    model: str | None,
-    names: tuple[str | None, ...],
-    results: list[Scores | Problem],
-    top: int | None,
-    accept: float | None,
+    engine: Engine, names: tuple[str | None, ...], results: list[Scores | Problem], top: int, accept: float
 ) -> Response:
-    engine = service.models.get(model).engine
-    top = top or service.settings.top
-    accept = service.settings.accept if accept is None else accept
     predictions = []
     for name, result in zip(names, results, strict=True):
         if isinstance(result, Problem):
@@ -93,6 +90,7 @@ def _answer(
                 "answer": None,
                 "error": result.detail,
                 "status": result.status,
+                "code": result.code,
             }
         else:
             prediction = {**engine.answer(result, top, accept), "error": None}

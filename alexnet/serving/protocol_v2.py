@@ -68,11 +68,11 @@ def routes(service: Service) -> APIRouter:
         kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Problem(415, "content-type", "this protocol takes application/json here")
-        engine = service.models.get(name).engine
+        service.models.get(name)
         async with service.body(request) as body:
             async with service.parsing:
                 asked, wanted, images = await asyncio.to_thread(_read, body, service.settings.max_images)
-            results = await service.score(name, images)
+            engine, results = await service.score(name, images)
         for result in results:
             if isinstance(result, Problem):
                 raise result

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from alexnet.errors import UserError
-from alexnet.serving.engine import Pixels, Scores
+from alexnet.serving.engine import Engine, Pixels, Scores
 from alexnet.serving.intake import Asked, Body, Memory, read_images
 from alexnet.serving.metrics import Labels, Metrics
 from alexnet.serving.models import Models, ModelSource
@@ -49,8 +49,13 @@ class Service:
         async with self.parsing:
             return await asyncio.to_thread(read_images, body, content_type, query, self.settings)
 
-    async def score(self, model: str | None, images: Sequence[tuple[bytes | Pixels, str]]) -> list[Scores | Problem]:
-        """What a network says of images; errors are those of `Models.get` and `Batcher.score`."""
+    async def score(
+        self, model: str | None, images: Sequence[tuple[bytes | Pixels, str]]
+    ) -> tuple[Engine, list[Scores | Problem]]:
+        """What a network says of images, and the network, which another may have replaced by now.
+
+        Errors are those of `Models.get` and `Batcher.score`.
+        """
         batcher = self.models.get(model)
         if len(images) > self.settings.max_waiting:
             raise Problem(
@@ -63,7 +68,7 @@ class Service:
             self.metrics.images.add((("model", name), ("outcome", "failed")), bad)
         if bad < len(results):
             self.metrics.images.add((("model", name), ("outcome", "answered")), len(results) - bad)
-        return results
+        return batcher.engine, results
 
     async def reload(self) -> None:
         """Take the networks' files anew.

@@ -29,6 +29,9 @@ def make_classifier(name: str, *, image_px: int, in_channels: int = 3, resize_px
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.running_mean.uniform_(-0.5, 0.5)
             layer.running_var.uniform_(0.5, 2)
+    for name_of, buffer in model.named_buffers():
+        if name_of.endswith("mean_image.image"):
+            buffer.uniform_(-0.1, 0.1)
     card = ModelCard(
         model=name,
         options=options,

@@ -80,6 +80,7 @@ def test_pooling_that_gluon_lacks_is_named(make, tmp_path):
         ("convnet_2012", 32, {}),
         ("alexnet_owt", 224, {}),
         ("alexnet_2012", 96, {"variant": "source"}),
+        ("alexnet_2012", 96, {"variant": "bvlc_alexnet"}),
     ],
 )
 def test_mxnet_itself_computes_the_same(make, tmp_path, name, image_px, options):

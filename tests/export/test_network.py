@@ -10,9 +10,9 @@ from alexnet.export import network
 @pytest.mark.parametrize("parts", [1, 2])
 def test_decomposed_response_norm_is_that_of_torch(parts):
     x_NCHW = 30 * torch.randn(2, 12, 3, 4, generator=torch.Generator().manual_seed(0))
-    found = network.DecomposedNorm(alpha=1e-3, parts=parts, maps=12)(x_NCHW)
+    found = network.DecomposedNorm(alpha=1e-3, k=1.0, parts=parts, maps=12)(x_NCHW)
     expected = torch.cat(
-        [F.local_response_norm(part, 5, alpha=5e-3, beta=0.75, k=2.0) for part in x_NCHW.chunk(parts, 1)], 1
+        [F.local_response_norm(part, 5, alpha=5e-3, beta=0.75, k=1.0) for part in x_NCHW.chunk(parts, 1)], 1
     )
     torch.testing.assert_close(found, expected)
 

@@ -134,9 +134,9 @@ def test_a_module_that_cannot_be_exported_is_answered_in_a_line(tmp_path, lenet)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["paper", "source"])
+@pytest.mark.parametrize("variant", ["paper", "source", "bvlc_alexnet", "caffenet"])
 def test_alexnet_2012(make, tmp_path, variant):
-    classifier = make("alexnet_2012", image_px=67, resize_px=80, variant=variant)
+    classifier = make("alexnet_2012", image_px=67, resize_px=80, variant=variant, mean_image=variant == "caffenet")
     written = export(classifier, tmp_path / "net.onnx", to="onnx")
     graph = onnx.load(tmp_path / "net.onnx").graph
     assert [node.op_type for node in graph.node].count("LRN") == (4 if variant == "source" else 2)

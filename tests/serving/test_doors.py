@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -389,6 +390,36 @@ def test_an_answer_that_takes_too_long(start, tiny_file, photo):
     slow = start(str(tiny_file), answer_s=0.2)
     slow_down(slow, "tiny", 0.6)
     check_problem(slow.ask("POST", "/v1/predict", photo()), 503, "too-slow")
+
+
+def test_an_answer_is_of_the_model_that_gave_it(start, tiny_file, photo):
+    """Also where another, with other classes, has taken its place meanwhile."""
+    running = start(str(tiny_file))
+    slow_down(running, "tiny", 1.0)
+    tensor = {"name": "image", "shape": [1, 2, 2], "datatype": "UINT8", "data": [0, 1, 2, 3]}
+    answers: list = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(running.ask("POST", "/v1/predict", photo()))),
+        threading.Thread(
+            target=lambda: answers.append(running.post_json("/v2/models/tiny/infer", {"inputs": [tensor]}))
+        ),
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    replaced = asyncio.run_coroutine_threadsafe(
+        running.application.service.models.replace("tiny", "lenet_fashion"), running.loop
+    )
+    replaced.result(60)
+    assert len(running.ask("GET", "/v1/models").json()["models"][0]["classes"]) == 10
+    assert "dress" in running.ask("POST", "/v1/predict?top=10", photo()).body.decode().lower()
+    for thread in threads:
+        thread.join()
+    assert [answer.status for answer in answers] == [200, 200]
+    predictions = next(answer.json()["predictions"] for answer in answers if b"predictions" in answer.body)
+    assert {each["name"] for each in predictions[0]["classes"]} <= set("abcdefghij")
+    outputs = next(answer.json()["outputs"] for answer in answers if b"outputs" in answer.body)
+    assert outputs[1]["data"][0] in set("abcdefghij")
 
 
 def test_one_image_that_fails_is_not_its_neighbours_matter(start, tiny_file, photo, caplog):

@@ -134,7 +134,7 @@ def test_a_form_keeps_its_order_and_a_bad_image_stands_alone(service, photo, tmp
     assert bad["classes"] == []
     assert bad["answer"] is None
     assert "1.jpg is not an image" in bad["error"]
-    assert bad["status"] == 415
+    assert (bad["status"], bad["code"]) == (415, "not-an-image")
     assert service.post_form("/v1/predict", [*parts[:1], *parts[2:]]).status == 200
     all_bad = service.post_form("/v1/predict", [parts[1], parts[1]])
     assert all_bad.status == 415

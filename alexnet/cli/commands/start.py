@@ -121,6 +121,8 @@ def _say_what_next(run: Path, folder: Path, chosen: Plan, words: Words) -> None:
     show.line(words.plain("next"))
     show.line(f"  alexnet predict {run} PHOTO ...      {words.plain('next_predict')}")
     show.line(f"  alexnet evaluate {run} --data {folder}      {words.plain('next_evaluate')}")
+    page = run / "explorer.html"
+    show.line(f"  alexnet export {run} {page} --to explorer --data {folder}      {words.plain('next_explorer')}")
     if chosen.fine_tunes:
         show.line(f"  alexnet start {folder} --minutes 20      {words.plain('next_go_on')}")
     else:

@@ -179,7 +179,7 @@ function hover(level, channel, place, event) {
   const value = result.outputs[about.shown];
   const number = value.data[(channel * value.h + place.y) * value.w + place.x];
   const key = about.kind === "maps" ? "explorer.tip_map" : "explorer.tip_unit";
-  const name = level === models[0].levels.length - 1 ? className(models[state.which].class_names[channel] ?? "", words) : "";
+  const name = level === models[state.which].levels.length - 1 ? className(models[state.which].class_names[channel] ?? "", words) : "";
   tip.textContent = words.t(key, { level: about.name, n: channel + 1, y: place.y, x: place.x, value: readable(number) }) + (name ? ` · ${name}` : "");
   tip.hidden = false;
   const box = tip.getBoundingClientRect();

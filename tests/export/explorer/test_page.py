@@ -501,11 +501,16 @@ def test_answers_are_withheld_as_python_withholds_them(show, tmp_path):
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1280, 1920])
-def test_every_width_fits(show, page_file, width):
-    page = show(page_file, viewport={"width": width, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.evaluate("window.alexnet.language('zh-TW')")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_every_width_fits(show, page_file, tmp_path, width):
+    """Nothing is cut off at the right; pytest keeps the pictures for those who want to look."""
+    theme = "dark" if width in (390, 1920) else "light"
+    page = show(page_file, viewport={"width": width, "height": 800}, color_scheme=theme)
+    for language in ("en", "zh-TW"):
+        page.evaluate(f"window.alexnet.language({language!r})")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=tmp_path / f"{width}-{theme}-{language}.png", full_page=True)
+        corner = Image.open(tmp_path / f"{width}-{theme}-{language}.png").convert("L").getpixel((2, 2))
+        assert (corner > 200) == (theme == "light")
 
 
 def test_a_phone_opens_a_sheet_for_a_channel(show, page_file):
