@@ -10,7 +10,7 @@ in English, with a line that says so. Needs `pip install 'alexnet[docs]'`; nothi
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -77,7 +77,7 @@ def rewritten(text: str, source: str, language: str, wanted: set[str]) -> str:
         path, hash_, anchor = link.partition("#")
         if not path or re.match(r"[a-z]+:", path):
             return match[0]
-        name = os.path.normpath(home / path)
+        name = posixpath.normpath(home / path)
         if not (ROOT / name).exists():
             sys.exit(f"{source}: there is no {path}")
         other = "README.zh-TW.md" if language == "en" else "README.md"
@@ -87,7 +87,7 @@ def rewritten(text: str, source: str, language: str, wanted: set[str]) -> str:
         if (ROOT / name).is_dir():
             name = f"{name}/README.md" if (ROOT / name / "README.md").exists() else f"{name}/"
         wanted.add(name)
-        there = os.path.relpath(staged(name), PurePosixPath(staged(source)).parent)
+        there = posixpath.relpath(staged(name), PurePosixPath(staged(source)).parent)
         return f"{before}{there}{'/' if name.endswith('/') else ''}{hash_}{anchor}{after}"
 
     parts, at = [], 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -58,7 +58,7 @@ def links(name: str) -> Counter[str]:
         if re.match(r"[a-z]+:", link):
             found.append(link)
             continue
-        path = os.path.normpath(PurePosixPath(name).parent / link.partition("#")[0])
+        path = posixpath.normpath(PurePosixPath(name).parent / link.partition("#")[0])
         found.append(path.replace("docs/zh-TW/", "docs/").replace(".zh-TW.md", ".md"))
     return Counter(link for link in found if link != "README.md")  # each README names the other
 
