@@ -24,6 +24,8 @@ from alexnet.data.sources.folder import source_of
 from alexnet.data.sources.layout import Files, Folder, scan
 from alexnet.data.sources.source import BadFile, OnProgress, Source
 from alexnet.errors import Interrupted, TrainingFailedError, UserError
+from alexnet.evaluation import report
+from alexnet.export.explorer import export_explorer
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import preserved
 from alexnet.runtime import start as start_runtime
@@ -252,6 +254,14 @@ def begun(out: Path) -> str | None:
     return "finished" if folder.result.is_file() else "interrupted"
 
 
+def _write_explorer(run: Path, source: Source, title: str) -> None:
+    """The page of the network at work, beside the report, which links to it."""
+    page = run / report.EXPLORER
+    if not page.is_file():
+        export_explorer(run, page, data=source, title=title)
+    report.add_links(run / RunFolder(run).report.name)
+
+
 def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None, *, goes_on: bool) -> None:
     """Continue what `part` holds of a run on the same photographs where it `goes_on`; otherwise begin."""
     if goes_on and RunFolder(part).checkpoint.is_file():
@@ -313,13 +323,16 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
     }
     source = replace(source, name=str(found.folder.path), origin=origin)
     state = begun(part)
-    if state is not None and RunFolder(part).read_recipe()[0].data != chosen.recipe.data:
-        state = None
+    if state is not None:
+        kept = RunFolder(part).read_recipe()[0]
+        if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
+            state = None
     try:
         if state != "finished":
             _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
     except Interrupted as stop:
         raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
+    _write_explorer(part, source, out.name)
     if out.exists() and any(out.iterdir()):
         previous = out.with_name(f"{out.name}.previous")
         shutil.rmtree(previous, ignore_errors=True)

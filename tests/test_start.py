@@ -75,6 +75,8 @@ def test_the_report_shows_what_to_look_at(folder: Path, tmp_path: Path) -> None:
     for text in ("blue/planted.jpg", "blue/03-small.jpg", "red/broken.jpeg"):
         assert text in section
     assert section.count('src="data:image') >= 1 + 2 * 8
+    assert '<a href="explorer.html">See the network at work</a>' in report
+    assert (tmp_path / "run/explorer.html").stat().st_size > 1_000_000
 
 
 def test_of_very_many_photographs_labels_are_not_judged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

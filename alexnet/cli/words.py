@@ -74,6 +74,7 @@ WORDS: Table = {
     "fitted": ("fitted", "擬合完成"),
     "run_folder": ("run folder: {path}", "執行資料夾：{path}"),
     "report": ("report:     {path}", "報告：{path}"),
+    "explorer": ("explorer:   {path}", "互動頁面：{path}"),
     # alexnet predict
     "unsure": ("unsure", "不確定"),
     "none": ("none of these", "都不是"),

@@ -48,8 +48,10 @@ def explain(
     """
     from alexnet import runtime
     from alexnet.cli import progress
+    from alexnet.evaluation.report import EXPLAIN, add_links
     from alexnet.explain import check_folder, write
     from alexnet.explain import explain as find
+    from alexnet.run_folder import RunFolder
 
     folder = check_folder(out or _default_folder(model))
     runtime.start(device, "fp32")
@@ -69,6 +71,8 @@ def explain(
         )
         found.command = shlex.join(["alexnet", *sys.argv[1:]])
         page = write(found, folder)
+    if page.relative_to(folder.parent).as_posix() == EXPLAIN and RunFolder(folder.parent).report.is_file():
+        add_links(RunFolder(folder.parent).report)
     _summary(found)
     show.line(f"page: {page}")
     return OK

@@ -21,7 +21,9 @@ def export_to_explorer(
 ) -> int:
     """Write the page; the arguments are those of the command."""
     from alexnet.cli.progress import counting
+    from alexnet.evaluation.report import EXPLORER, add_links
     from alexnet.export.explorer import export_explorer
+    from alexnet.run_folder import RunFolder
 
     if out.exists() and not overwrite:
         raise UserError(f"{out} exists: name another file, or pass --overwrite")
@@ -37,6 +39,9 @@ def export_to_explorer(
             weights="int8" if int8 else "int16",
             on_progress=on_progress,
         )
+    report = RunFolder(out.parent).report
+    if out.name == EXPLORER and report.is_file():
+        add_links(report)
     images = (
         f", patches from {written.images:,} images" if written.images else ", without a data set (--data adds it)"
     )

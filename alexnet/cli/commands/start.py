@@ -45,6 +45,7 @@ def start(
     """
     from alexnet import start as starting
     from alexnet.cli.progress import counting, observe
+    from alexnet.evaluation.report import EXPLORER
     from alexnet.run_folder import RunFolder
 
     words = Words(WORDS)
@@ -65,6 +66,7 @@ def start(
     _describe_plan(chosen, pretrained, len(found.folder.splits["train"].paths), words)
     run = starting.train(found, chosen, where, observe(track=False))
     show.result(RunFolder(run))
+    show.line(words.plain("explorer", path=run / EXPLORER))
     _say_what_next(run, folder, chosen, words)
     report = run / "report.html"
     if open and _has_display():

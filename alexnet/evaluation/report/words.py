@@ -36,6 +36,8 @@ WORDS: Table = {
     "settings_value": ("{chosen}, chosen on held-out images", "{chosen}，以驗證集選出"),
     "time": ("time", "時間"),
     "time_value": ("{seconds} s for features and fitting", "擷取特徵與擬合共 {seconds} 秒"),
+    "link_explorer": ("See the network at work", "看網路如何運作"),
+    "link_explain": ("What the network has learned", "網路學到了什麼"),
     # Splits and subjects
     "test": ("test", "測試集"),
     "val": ("validation", "驗證集"),
