@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDS_NO_CPU_BUILD := [ "$$(uname)" != Linux ] || command -v nvidia-smi > /dev/null
 
-.PHONY: demo test test-all lint wheel bench clean
+.PHONY: demo test test-all lint wheel docs bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/alexnet train digits
@@ -29,6 +29,10 @@ lint: $(VENV)/installed
 wheel: $(VENV)/installed
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+
+# The site in English and Traditional Chinese: build/docs/site/index.html.
+docs: $(VENV)/installed
+	$(BIN)/python docs/site/build.py
 
 # Beside other software: make bench DATA=FOLDER; ARGS="train_256 --reps 5" and the like narrow it down.
 bench: $(VENV)/installed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from html import escape
+
 
 def printable(text: str, *, kept: str = "\n\t") -> str:
     """`text` for a terminal: control and format characters are escaped, but for those in `kept`.
@@ -23,3 +26,10 @@ def counted(n: int, what: str) -> str:
     """`1 epoch`, `1,200 epochs`, `20 classes`."""
     ending = "" if n == 1 else "es" if what.endswith("s") else "s"
     return f"{n:,} {what}{ending}"
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
+    """A table for notebooks, of plain cells; all text is escaped, and names with it."""
+    cells = [[f"<th>{escape(cell)}</th>" for cell in head], *([f"<td>{escape(c)}</td>" for c in row] for row in rows)]
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    return f"<table>{caption}" + "".join(f"<tr>{''.join(row)}</tr>" for row in cells) + "</table>"

@@ -15,6 +15,7 @@ and the figures of every seed. All runs of one result share everything but the s
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import sys
@@ -133,8 +134,12 @@ def tables() -> None:
         "|---|---|---|---|---|---|",
         *(_line(json.loads(path.read_text()), path.stem) for path in sorted(RESULTS.glob("*.json")) if _is_run(path)),
     ]
-    for path in (HERE / "RESULTS.md", HERE.parent / "README.md"):
+    for path in (HERE / "RESULTS.md", HERE.parent / "docs" / "results.md"):
         _replace_block(path, "\n".join(lines), "results")
+    chinese = "\n".join(["| 訓練配方 | 網路 | epoch | 測試 top-1，單一視角 | 種子 | 訓練時間 |", *lines[1:]])
+    for word, theirs in ((" min, ", " 分鐘，"), (" threads, ", " 個執行緒，"), (" thread, ", " 個執行緒，")):
+        chinese = chinese.replace(word, theirs)
+    _replace_block(HERE.parent / "docs" / "zh-TW" / "results.md", chinese, "results")
     side_by_side()
     benchmark()
     variants()
@@ -164,15 +169,35 @@ def time_to_accuracy() -> None:
     values = json.loads(path.read_text())
     theirs, ours = values["mxnet"], values["recipe"]
     spread = f"{values['test_top1_mean']:.4f} ± {values['test_top1_sd']:.4f}"
-    lines = [
-        "| | epochs | seconds | test top-1 | seeds |",
-        "|---|---|---|---|---|",
-        f"| tutorial, MXNet 1.9.1 | {theirs['epochs']} | {theirs['train_s']:,.0f} | past {values['mark']} | 1 |",
-        f"| `{ours['name']}` here | {ours['epochs']} | {values['wall_s_median']:.1f} | {spread} | {values['n']} |",
-        "",
-        f"{values['times_faster']:.0f} times faster.",
-    ]
-    for page in (HERE / "RESULTS.md", HERE.parent / "README.md"):
+    times = f"{values['times_faster']:.0f}"
+    english = (
+        "epochs",
+        "seconds",
+        "test top-1",
+        "seeds",
+        "tutorial",
+        "past {}",
+        "`{}` here",
+        f"{times} times faster.",
+    )
+    chinese = ("epoch", "秒", "測試 top-1", "種子", "教學", "超過 {}", "本套件的 `{}`", f"快 {times} 倍。")
+    root = HERE.parent
+    for page, words in (
+        (HERE / "RESULTS.md", english),
+        (root / "README.md", english),
+        (root / "README.zh-TW.md", chinese),
+    ):
+        epochs, seconds, top1, seeds, tutorial, past, here, faster = words
+        lines = [
+            f"| | {epochs} | {seconds} | {top1} | {seeds} |",
+            "|---|---|---|---|---|",
+            f"| {tutorial}, MXNet 1.9.1 | {theirs['epochs']} | {theirs['train_s']:,.0f} | "
+            f"{past.format(values['mark'])} | 1 |",
+            f"| {here.format(ours['name'])} | {ours['epochs']} | {values['wall_s_median']:.1f} | {spread} | "
+            f"{values['n']} |",
+            "",
+            faster,
+        ]
         _replace_block(page, "\n".join(lines), "time to accuracy")
 
 
@@ -219,8 +244,12 @@ def side_by_side() -> None:
     picture = HERE.parent / "docs" / "images" / "side-by-side.png"
     picture.parent.mkdir(exist_ok=True)
     picture.write_bytes(style.png(drawing))
-    rows += ["", "![Training loss by epoch, ours and MXNet's](images/side-by-side.png)"]
-    _replace_block(HERE.parent / "docs" / "tutorial.md", "\n".join(rows), "side by side")
+    docs, name = HERE.parent / "docs", "side by side"
+    shown = ["", "![Training loss by epoch, ours and MXNet's](images/side-by-side.png)"]
+    _replace_block(docs / "gluon.md", "\n".join(rows + shown), name)
+    rows[0] = "| 配方 | epoch | 訓練損失，本套件 | 訓練損失，MXNet | 種子 |"
+    shown = ["", "![各 epoch 的訓練損失，本套件與 MXNet](../images/side-by-side.png)"]
+    _replace_block(docs / "zh-TW" / "gluon.md", "\n".join(row.replace(" to ", " 到 ") for row in rows + shown), name)
 
 
 def _range(runs: list[list[float]], epoch: int) -> str:
@@ -247,8 +276,8 @@ def _line(result: dict[str, Any], name: str) -> str:
 
 def _replace_block(path: Path, block: str, name: str) -> None:
     text = path.read_text()
-    if path.parent == HERE:
-        block = block.replace("](benchmarks/", "](")
+    way = "" if path.parent == HERE else f"{os.path.relpath(HERE, path.parent)}/"
+    block = block.replace("](benchmarks/", f"]({way}")
     begin, end = f"<!-- {name}: begin (benchmarks/record.py --tables) -->", f"<!-- {name}: end -->"
     pattern = re.escape(begin) + ".*?" + re.escape(end)
     if not re.search(pattern, text, re.DOTALL):

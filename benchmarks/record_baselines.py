@@ -7,7 +7,6 @@ python benchmarks/record_baselines.py --table         make the table of docs/bas
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -60,9 +59,17 @@ def table() -> None:
                 f"| [`{name}`](../benchmarks/results/{path.name}) | {result['test_top1']:.4f} ({low:.4f} to "
                 f"{high:.4f}) | {settings} | {result['features']:,} | {result['cpu_s'] / 60:.1f} min |"
             )
-    text = PAGE.read_text()
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    PAGE.write_text(re.sub(pattern, lambda _: "\n".join([BEGIN, *rows, END]), text, flags=re.DOTALL))
+    write(PAGE, rows)
+    head = "| 基準方法 | 測試 top-1（95% 區間） | 在保留的影像上選出的設定 | 特徵數 | 處理器時間 |"
+    chinese = [
+        row.replace(" to ", " 到 ").replace(" min |", " 分鐘 |").replace("](../", "](../../") for row in rows[1:]
+    ]
+    write(PAGE.parent / "zh-TW" / PAGE.name, [head, *chinese])
+
+
+def write(page: Path, rows: list[str]) -> None:
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    page.write_text("".join([before, "\n".join([BEGIN, *rows, END]), rest.partition(END)[2]]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from alexnet.text import counted, printable
+from alexnet.text import counted, html_table, printable
 
 
 def test_text_for_a_terminal() -> None:
@@ -16,3 +16,10 @@ def test_text_for_a_terminal() -> None:
 
 def test_counts_agree_with_their_nouns() -> None:
     assert [counted(n, "epoch") for n in (0, 1, 1200)] == ["0 epochs", "1 epoch", "1,200 epochs"]
+
+
+def test_a_table_escapes_what_files_and_classes_are_called() -> None:
+    table = html_table(("class", "n"), [("<b>&", "1")], title="a<b")
+    assert table == (
+        "<table><caption>a&lt;b</caption><tr><th>class</th><th>n</th></tr><tr><td>&lt;b&gt;&amp;</td><td>1</td></tr></table>"
+    )

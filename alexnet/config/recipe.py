@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 from alexnet._checks import check_values, require
 from alexnet.config.augment import AugmentConfig
@@ -15,6 +16,7 @@ from alexnet.config.choices import (
 )
 from alexnet.config.model import ModelConfig
 from alexnet.config.optimizer import OptimizerConfig, ScheduleConfig
+from alexnet.text import html_table
 
 HANG_TIMEOUT_S = 300.0
 """Of processes that train together: seconds without a step after which the one that is waited for is named."""
@@ -180,3 +182,22 @@ class Recipe:
                 not self.model.whiten,
                 "model.whiten would replace the first layer of the pretrained weights: drop one of the two",
             )
+
+    def changed(self) -> dict[str, Any]:
+        """The fields whose values are not the defaults, by dotted names such as `optimizer.lr`; `name` among them."""
+        return _changed(self, "")
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the fields whose values are not the defaults."""
+        return html_table(("field", "value"), [(name, repr(value)) for name, value in self.changed().items()])
+
+
+def _changed(config: Any, prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if is_dataclass(value):
+            found |= _changed(value, f"{prefix}{one.name}.")
+        elif value != one.default:
+            found[f"{prefix}{one.name}"] = value
+    return found

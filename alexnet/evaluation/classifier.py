@@ -28,6 +28,7 @@ from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.views import Views, check_views, crops_larger_images
 from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
+from alexnet.text import html_table
 
 _FILES_AT_ONCE = 64
 _ROOM_FOR_CROPS = 8 / 7  # images of 256 px for views of 224 (Krizhevsky 2012, 4.1)
@@ -58,6 +59,11 @@ class Prediction:
         """Plain JSON values."""
         classes = [{"name": name, "probability": p} for name, p in self.classes]
         return {"file": self.file, "classes": classes, "answer": self.answer}
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the answer, and the likeliest classes."""
+        rows = [(name, f"{p:.4f}") for name, p in self.classes]
+        return html_table(("class", "probability"), rows, title=f"answer: {self.answer}")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from alexnet.errors import TrainingFailedError
+from alexnet.text import html_table
 
 _BINS = 15  # as Guo et al. 2017 (On Calibration of Modern Neural Networks), so figures compare
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
@@ -86,6 +87,21 @@ class Evaluation:
             ],
             "confusion": [list(row) for row in self.confusion],
         }
+
+    def _repr_html_(self) -> str:
+        """Tables for notebooks: the figures, and precision and recall of each class."""
+        low, high = self.top1_interval
+        figures = [
+            ("top-1", f"{self.top1:.4f}"),
+            ("95% interval of top-1", f"{low:.4f} to {high:.4f}"),
+            (f"top-{self.k}", f"{self.top5:.4f}"),
+            ("loss, nats", f"{self.loss:.4f}"),
+            ("calibration error", f"{self.ece:.4f}"),
+            ("images", f"{self.n:,}"),
+        ]
+        classes = [(c.name, f"{c.n:,}", f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}") for c in self.classes]
+        head = ("class", "images", "precision", "recall", "F1")
+        return html_table(("figure", "value"), figures) + html_table(head, classes)
 
 
 @dataclass(frozen=True)

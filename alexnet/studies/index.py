@@ -16,8 +16,8 @@ _INTRODUCTION = {
     "level, and won: thanks to a better activation, to dropout, to varied images, to depth and to data. So the paper "
     "and the tutorial tell it. Here each claim is measured again on small images, with several seeds, and judged by a "
     "rule that was fixed before the runs.",
-    "zh": "特徵曾經由人手工設計，再交給支持向量機。後來神經網路逐層學習特徵而獲勝：靠的是更好的激活函數、dropout、"
-    "圖像增廣、深度與資料量。論文與教學是這樣說的。這裡把每個主張在小圖像上用多個種子重新測量，並依照事先訂好的規則判斷。",
+    "zh": "特徵曾經由人手工設計，再交給支持向量機。後來神經網路逐層學習特徵而獲勝：靠的是更好的活化函數、dropout、"
+    "資料增強、深度與資料量。論文與教學是這樣說的。這裡把每個主張在小影像上用多個種子重新測量，並依照事先訂好的規則判斷。",
 }
 _RULE = {
     "en": "A value (a difference or ratio of two arms, seed by seed) holds if the whole of its 95% interval lies "

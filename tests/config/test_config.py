@@ -359,3 +359,9 @@ def test_values_that_are_no_sensible_numbers_are_refused_in_a_line(kind: type, n
         kind(**required, **{name: given})
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_recipe_shows_what_it_changes() -> None:
+    recipe = Recipe(name="mine", epochs=3, optimizer=OptimizerConfig(lr=0.25))
+    assert recipe.changed() == {"name": "mine", "epochs": 3, "optimizer.lr": 0.25}
+    assert "<td>optimizer.lr</td><td>0.25</td>" in recipe._repr_html_()

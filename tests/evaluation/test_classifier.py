@@ -351,3 +351,9 @@ def test_images_smaller_than_the_network_are_refused(classifier, halves):
         classifier.evaluate(halves, resize_px=15)
     with pytest.raises(UserError, match="views must be 1, 2"):
         classifier.evaluate(halves, views=3)
+
+
+def test_a_prediction_shows_itself_in_a_notebook():
+    shown = Prediction(file=None, classes=(("cat", 0.75), ("dog", 0.25)), answer="unsure")._repr_html_()
+    assert "<caption>answer: unsure</caption>" in shown
+    assert "<td>cat</td><td>0.7500</td>" in shown

@@ -225,3 +225,11 @@ def test_json_has_the_promised_keys_and_plain_values() -> None:
     assert plain["classes"][0] == {"name": "class 0", "n": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert plain["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_an_evaluation_shows_itself_in_a_notebook():
+    metrics = Metrics(num_classes=2)
+    metrics.update(torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, 3.0], [0.0, 1.0]]), torch.tensor([0, 1, 1, 1]))
+    shown = metrics.result(["cat", "<dog>"])._repr_html_()
+    assert "<td>top-1</td><td>0.7500</td>" in shown
+    assert "<td>&lt;dog&gt;</td><td>3</td><td>1.000</td><td>0.667</td><td>0.800</td>" in shown

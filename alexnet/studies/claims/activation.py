@@ -34,9 +34,9 @@ def study(quick: bool) -> Study:
             "First weights suit the activation: He's for ReLU and ELU, Glorot's for tanh and sigmoid. Epochs are those "
             "until the running training error comes down to 25%; a run that never does counts with all of its epochs, "
             "so the ratio is then a lower bound.",
-            f"convnet_2012（三個卷積層與一個全連接層），{images:,} 張訓練圖像、{epochs} 個 epoch，固定學習率、動量 0.9，"
-            "完全不做正則化：沒有權重衰減、沒有 dropout、圖像不變動。與論文相同，每種激活函數各自採用短期試驗中訓練最快的學習率。"
-            "初始權重配合激活函數：ReLU 與 ELU 用 He，tanh 與 sigmoid 用 Glorot。計算訓練錯誤率首次降到 25% 所需的 epoch 數；"
+            f"convnet_2012（三個卷積層與一個全連接層），{images:,} 張訓練影像、{epochs} 個 epoch，固定學習率、動量 0.9，"
+            "完全不做正則化：沒有權重衰減、沒有 dropout、影像不變動。與論文相同，每種活化函數各自採用短期試驗中訓練最快的學習率。"
+            "初始權重配合活化函數：ReLU 與 ELU 用 He，tanh 與 sigmoid 用 Glorot。計算訓練錯誤率首次降到 25% 所需的 epoch 數；"
             "始終達不到的執行以全部 epoch 計，此時比值是下限。",
         ),
         arms=tuple(

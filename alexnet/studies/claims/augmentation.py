@@ -23,25 +23,25 @@ def study(quick: bool) -> Study:
     images, epochs = (1500, 6) if quick else (10_000, 27)
     return Study(
         name="augmentation",
-        title=Text("Varied images reduce overfitting", "圖像增廣減少過擬合"),
+        title=Text("Varied images reduce overfitting", "資料增強減少過擬合"),
         claim=Text(
             "Random crops and mirror images of the training images reduce overfitting; without them the network overfits "
             "substantially. Shifting colours along their principal components lowers the error too.",
-            "對訓練圖像隨機裁剪與左右翻轉可以減少過擬合；不這樣做，網路會嚴重過擬合。沿主成分改變顏色也會降低錯誤率。",
+            "對訓練影像隨機裁剪與左右翻轉可以減少過擬合；不這樣做，網路會嚴重過擬合。沿主成分改變顏色也會降低錯誤率。",
         ),
         source=f"{PAPER}, section 4.1; {TUTORIAL}, on data augmentation",
         published=Text(
             "2048 times as many images (1024 places, mirrored or not), without which the net would have had to be much "
             "smaller; shifted colours lower the top-1 error by over 1 point",
-            "圖像增為 2048 倍（1024 個位置，翻轉與否）；沒有它就只能使用小得多的網路；改變顏色使 top-1 錯誤率降低 1 個百分點以上",
+            "影像增為 2048 倍（1024 個位置，翻轉與否）；沒有它就只能使用小得多的網路；改變顏色使 top-1 錯誤率降低 1 個百分點以上",
         ),
         setup=Text(
             f"TinyAlexNet without dropout on {images:,} training images, {epochs} epochs. Crops are cut from the image "
             "with a border of 4 px, 81 places. Colours are shifted by draws of deviation 0.1, as the paper does. The "
             "training error is that of the finished network on the images as they are.",
-            f"不用 dropout 的 TinyAlexNet，{images:,} 張訓練圖像、{epochs} 個 epoch。"
-            "圖像加上 4 px 邊框後裁剪，共 81 個位置；顏色偏移的標準差為 0.1，與論文相同。"
-            "訓練錯誤率是訓練完成的網路在未變動圖像上的錯誤率。",
+            f"不用 dropout 的 TinyAlexNet，{images:,} 張訓練影像、{epochs} 個 epoch。"
+            "影像加上 4 px 邊框後裁剪，共 81 個位置；顏色偏移的標準差為 0.1，與論文相同。"
+            "訓練錯誤率是訓練完成的網路在未變動影像上的錯誤率。",
         ),
         arms=tuple(
             Arm(

@@ -26,23 +26,23 @@ def study(quick: bool) -> Study:
         title=Text("What the networks cost", "網路的成本"),
         claim=Text(
             "AlexNet is larger than LeNet, and training it took seven times as long.",
-            "AlexNet 比 LeNet 大，訓練時間多了 7 倍。",
+            "AlexNet 比 LeNet 大，訓練時間多了七倍。",
         ),
         source=f"{TUTORIAL}, on the network's size",
-        published=Text("seven times the training time, on the GPU of its author", "在作者的 GPU 上，訓練時間為 7 倍"),
+        published=Text("seven times the training time, on the GPU of its author", "在作者的 GPU 上，訓練時間為七倍"),
         setup=Text(
             f"Processor time of one step of training on {_BATCH} random images of each network's own size, on one CPU thread, after a warm-up; "
             "nothing is learned. A GPU is never full with LeNet, so there the ratio is smaller; a CPU shows the work.",
-            f"以各網路原本大小的 {_BATCH} 張隨機圖像做一步訓練的處理器時間，單一 CPU 執行緒，先暖機；不學習任何東西。"
+            f"以各網路原本大小的 {_BATCH} 張隨機影像做一步訓練的處理器時間，單一 CPU 執行緒，先暖機；不學習任何東西。"
             "LeNet 無法用滿 GPU，因此在 GPU 上的比值較小；CPU 則反映真正的計算量。",
         ),
         arms=tuple(
             Arm(name=name.replace("_", "-"), label=label, recipe=_recipe(name)) for name, label in _LABELS.items()
         ),
         figures=(
-            Figure(key="ms", label=Text("training time an image, ms", "每張圖像的訓練時間（毫秒）")),
+            Figure(key="ms", label=Text("training time an image, ms", "每張影像的訓練時間（毫秒）")),
             Figure(key="parameters", label=Text("parameters, millions", "參數（百萬）")),
-            Figure(key="macs", label=Text("multiply-adds an image, millions", "每張圖像的乘加次數（百萬）")),
+            Figure(key="macs", label=Text("multiply-adds an image, millions", "每張影像的乘加次數（百萬）")),
             Figure(key="memory_mib", label=Text("weights, gradients and momentum, MiB", "權重、梯度與動量（MiB）")),
         ),
         measure=measure,

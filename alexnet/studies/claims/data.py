@@ -23,13 +23,13 @@ def study(quick: bool) -> Study:
             "大型資料集是 AlexNet 成功的原因之一：訓練集每次擴大，錯誤率都會下降。",
         ),
         source=f"{PAPER}, section 1; {TUTORIAL}, foreword and last part",
-        published=Text("1.2 million images; no curve is given", "120 萬張圖像；沒有給出曲線"),
+        published=Text("1.2 million images; no curve is given", "120 萬張影像；沒有給出曲線"),
         setup=Text(
             "TinyAlexNet with crops and flips on parts of the training images, the classes in equal shares, each part "
             "inside the larger ones. Small parts are passed over more often. The error is that on held-out images; the "
             "dashed line is the power law that fits the means best on logarithmic axes.",
-            "TinyAlexNet，有裁剪與翻轉，使用部分訓練圖像（各類別等比例，較小的部分包含在較大的之中）。小的部分重複較多次。"
-            "錯誤率在保留的圖像上測量；虛線是在對數座標上最符合平均值的冪律。",
+            "TinyAlexNet，有裁剪與翻轉，使用部分訓練影像（各類別等比例，較小的部分包含在較大的之中）。小的部分重複較多次。"
+            "錯誤率在保留的影像上測量；虛線是在對數座標上最符合平均值的冪律。",
         ),
         arms=tuple(
             Arm(
@@ -41,7 +41,7 @@ def study(quick: bool) -> Study:
             )
             for size in sizes
         ),
-        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), unit="%"),),
+        figures=(Figure(key="error", label=Text("error on held-out images", "保留影像的錯誤率"), unit="%"),),
         measure=measure,
         comparisons=tuple(
             Comparison(
@@ -72,7 +72,7 @@ def study(quick: bool) -> Study:
             Citation(
                 Text(
                     "Error falls as a power of the number of images, until the network is too small for more.",
-                    "錯誤率隨圖像數以冪律下降，直到網路太小而無法再受益。",
+                    "錯誤率隨影像數以冪律下降，直到網路太小而無法再受益。",
                 ),
                 "Hestness et al. 2017, Deep learning scaling is predictable, empirically",
             ),

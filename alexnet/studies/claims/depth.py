@@ -34,14 +34,14 @@ def study(quick: bool) -> Study:
         source=f"{PAPER}, section 7; {TUTORIAL}, on the network's size",
         published=Text(
             "2 points of top-1 for any middle layer; ImageNet's winners had 8, then 19 and 22 layers",
-            "任一中間層約 2 個百分點；ImageNet 的優勝網路從 8 層到 19 與 22 層",
+            "任一中間層約 2 個百分點的 top-1；ImageNet 的優勝網路從 8 層到 19 與 22 層",
         ),
         setup=Text(
             f"cifar_alexnet, eight layers with batch norm, whole and without each of conv2 to conv5; and LeNet (with ReLUs) "
             f"and TinyAlexNet, on {images:,} training images with crops and flips, {epochs} epochs. What pools stays when a "
             "convolution goes; removing conv5 leaves the most computation out.",
             f"八層、含批次正規化的 cifar_alexnet，完整版與分別移除 conv2 到 conv5 的版本；以及 LeNet（使用 ReLU）與 TinyAlexNet，"
-            f"{images:,} 張訓練圖像，有裁剪與翻轉，{epochs} 個 epoch。移除卷積層時保留池化；移除 conv5 省去最多計算。",
+            f"{images:,} 張訓練影像，有裁剪與翻轉，{epochs} 個 epoch。移除卷積層時保留池化；移除 conv5 省去最多計算。",
         ),
         arms=tuple(
             Arm(name=name, label=networks.get(name, f"without {name}"), recipe=_recipe(model, images, epochs))

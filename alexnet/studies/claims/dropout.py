@@ -31,9 +31,9 @@ def study(quick: bool) -> Study:
             f"without weight decay. A run counts as converged at the first epoch whose validation error is within a "
             f"twentieth of its own lowest. The unsteady share is how many of {_IMAGES:,} held-out images change their "
             f"class between two passes with dropout on, over {_MASKS} passes; with dropout off it is nothing.",
-            f"TinyAlexNet，{images:,} 張不變動的訓練圖像，{epochs} 個 epoch，固定學習率 0.02，沒有權重衰減。"
+            f"TinyAlexNet，{images:,} 張不變動的訓練影像，{epochs} 個 epoch，固定學習率 0.02，沒有權重衰減。"
             "驗證錯誤率首次降到該次執行最低值的 1.05 倍以內即視為收斂。不穩定比例是 dropout 開啟時，"
-            f"{_IMAGES:,} 張保留圖像在兩次預測之間改變類別的比例（共 {_MASKS} 次）；關閉時為零。",
+            f"{_IMAGES:,} 張保留影像在兩次預測之間改變類別的比例（共 {_MASKS} 次）；關閉時為零。",
         ),
         arms=tuple(
             Arm(name=name, label=label, recipe=_recipe(share, images, epochs))
@@ -46,7 +46,7 @@ def study(quick: bool) -> Study:
             Figure(key="epochs", label=Text("epochs to converge", "收斂的 epoch 數")),
             Figure(
                 key="unsteady",
-                label=Text("images that change class, dropout on", "dropout 開啟時改變類別的圖像"),
+                label=Text("images that change class, dropout on", "dropout 開啟時改變類別的影像"),
                 unit="%",
             ),
             Figure(key="scaled_error", label=Text("error, dropout off", "關閉 dropout 的錯誤率"), unit="%"),

@@ -54,17 +54,17 @@ def study(quick: bool) -> Study:
             "TinyAlexNet with crops and flips against histograms of gradients and colours with a linear SVM, and nearest "
             "neighbours on raw pixels, by the number of training images. The error is that on held-out images, on which "
             "the baselines' own settings were chosen too, to their advantage.",
-            "以不同數量的訓練圖像，比較 TinyAlexNet（有裁剪與翻轉）、梯度與顏色直方圖加線性 SVM，以及原始像素的最近鄰。"
-            "錯誤率在保留的圖像上測量；基準方法的設定也在同一批圖像上選擇，因此對它們有利。",
+            "以不同數量的訓練影像，比較 TinyAlexNet（有裁剪與翻轉）、梯度與顏色直方圖加線性 SVM，以及原始像素的最近鄰。"
+            "錯誤率在保留的影像上測量；基準方法的設定也在同一批影像上選擇，因此對它們有利。",
         ),
         arms=(*learned, *by_hand),
-        figures=(Figure(key="error", label=Text("error on held-out images", "保留圖像的錯誤率"), unit="%"),),
+        figures=(Figure(key="error", label=Text("error on held-out images", "保留影像的錯誤率"), unit="%"),),
         measure=measure,
         comparisons=(
             Comparison(
                 text=Text(
                     f"with {largest:,} images HOG and colour err more than the net",
-                    f"{largest:,} 張圖像時，HOG 與顏色特徵的錯誤率比網路高",
+                    f"{largest:,} 張影像時，HOG 與顏色特徵的錯誤率比網路高",
                 ),
                 figure="error",
                 more=f"hog-color-linear-{largest}",

@@ -30,7 +30,7 @@ def study(quick: bool) -> Study:
         claim=Text(
             "A network represents images level by level, more and more abstractly, until the last level makes "
             "classification easy: a linear classifier does better on each level than on the one before.",
-            "網路將圖像逐級表示，愈來愈抽象，直到最後一級可以輕易完成分類：線性分類器在每一級上的表現都比前一級好。",
+            "網路將影像逐級表示，愈來愈抽象，直到最後一級可以輕易完成分類：線性分類器在每一級上的表現都比前一級好。",
         ),
         source=f"{TUTORIAL}, on learning representations",
         published=Text("no figure is given", "沒有給出數字"),
@@ -39,8 +39,8 @@ def study(quick: bool) -> Study:
             f"averaged to {_MAPS_PX}x{_MAPS_PX} px, is given to a linear classifier (ridge regression on the classes) that learns "
             f"from {_MOST:,} of the images held out of the network's own training: half of them to fit, a quarter to choose "
             "the ridge, a quarter to measure the error.",
-            f"TinyAlexNet 以 {images:,} 張圖像（有裁剪與翻轉）訓練 {epochs} 個 epoch。每一級的輸出（特徵圖平均成 {_MAPS_PX}x{_MAPS_PX} px）交給線性分類器"
-            f"（對類別做嶺迴歸），使用網路訓練時未見過的 {_MOST:,} 張圖像：一半用來擬合，四分之一選擇嶺參數，四分之一測量錯誤率。",
+            f"TinyAlexNet 以 {images:,} 張影像（有裁剪與翻轉）訓練 {epochs} 個 epoch。每一級的輸出（特徵圖平均成 {_MAPS_PX}x{_MAPS_PX} px）交給線性分類器"
+            f"（對類別做嶺迴歸），使用網路訓練時未見過的 {_MOST:,} 張影像：一半用來擬合，四分之一選擇嶺參數，四分之一測量錯誤率。",
         ),
         arms=(
             Arm(
@@ -75,7 +75,7 @@ def study(quick: bool) -> Study:
             Text(
                 "What each level responds to: a square is a unit, with the nine held-out images, or parts of them as large "
                 "as it sees, that excite it most. Shown are the units that those nine excite most above the mean.",
-                "每一級對什麼有反應：一個方塊是一個單元，其中是最能激發它的九張保留圖像（或它所見大小的局部）。"
+                "每一級對什麼有反應：一個方塊是一個單元，其中是最能激發它的九張保留影像（或它所見大小的局部）。"
                 "所示為最強的九個反應相對於平均最突出的單元。",
             ),
         ),

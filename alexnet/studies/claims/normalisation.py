@@ -27,7 +27,7 @@ def study(quick: bool) -> Study:
             f"convnet_2012 on {images:,} training images with crops and flips, {epochs} epochs. The norm has the paper's "
             "constants, scaled to images whose deviation is 1 instead of some 64 grey levels: unscaled it would only "
             "multiply by a constant. Batch norm, of 2015, is shown beside it.",
-            f"convnet_2012，{images:,} 張訓練圖像，有裁剪與翻轉，{epochs} 個 epoch。正規化採用論文的常數，並依圖像標準差（1，而非約 64 灰階）"
+            f"convnet_2012，{images:,} 張訓練影像，有裁剪與翻轉，{epochs} 個 epoch。正規化採用論文的常數，並依影像標準差（1，而非約 64 灰階）"
             "換算：若不換算，它只相當於乘上一個常數。2015 年的批次正規化列為對照。",
         ),
         arms=tuple(

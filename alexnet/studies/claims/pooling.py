@@ -27,7 +27,7 @@ def study(quick: bool) -> Study:
         setup=Text(
             f"convnet_2012 with both kinds of windows, whose maps have the same sizes, on {images:,} training images with "
             f"crops and flips, {epochs} epochs. A small effect: more seeds than elsewhere.",
-            f"convnet_2012 使用兩種視窗（特徵圖大小相同），{images:,} 張訓練圖像，有裁剪與翻轉，{epochs} 個 epoch。"
+            f"convnet_2012 使用兩種視窗（特徵圖大小相同），{images:,} 張訓練影像，有裁剪與翻轉，{epochs} 個 epoch。"
             "效果很小，因此種子比其他研究多。",
         ),
         arms=tuple(

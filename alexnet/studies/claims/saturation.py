@@ -59,9 +59,9 @@ def study(quick: bool) -> Study:
             "Gradients are taken before training, on held-out images: the root mean square over a layer's weights. What "
             "is lost on the way is the last layer's divided by the first's. A unit is dead if it is off for all of "
             f"{_IMAGES:,} held-out images after training.",
-            f"不用 dropout 的 TinyAlexNet，{images:,} 張不變動的訓練圖像、{epochs} 個 epoch，梯度長度以 2 為限，三種初始權重：標準差 0.01 的常態分布"
-            "（論文的做法，對這麼小的網路並不恰當）、Glorot、He。梯度在訓練前以保留圖像計算：每層權重梯度的均方根。"
-            f"損失倍數是最後一層除以第一層。訓練後若一個單元對 {_IMAGES:,} 張保留圖像都不活動，即為死亡單元。",
+            f"不用 dropout 的 TinyAlexNet，{images:,} 張不變動的訓練影像、{epochs} 個 epoch，梯度長度以 2 為限，三種初始權重：標準差 0.01 的常態分布"
+            "（論文的做法，對這麼小的網路並不恰當）、Glorot、He。梯度在訓練前以保留影像計算：每層權重梯度的均方根。"
+            f"損失倍數是最後一層除以第一層。訓練後若一個單元對 {_IMAGES:,} 張保留影像都不活動，即為死亡單元。",
         ),
         arms=(*by_init, *by_lr),
         figures=(
@@ -121,7 +121,7 @@ def study(quick: bool) -> Study:
             Citation(
                 Text(
                     "ReLUs are not free of it either: a unit that is off for all images learns no more.",
-                    "ReLU 也並非沒有問題：對所有圖像都不活動的單元不再學習。",
+                    "ReLU 也並非沒有問題：對所有影像都不活動的單元不再學習。",
                 ),
                 "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
             ),

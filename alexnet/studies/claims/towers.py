@@ -33,7 +33,7 @@ def study(quick: bool) -> Study:
             f"convolution, as in the paper), on {images:,} training images with crops and flips, {epochs} epochs. The wide "
             "tower, which no GPU of 2012 had room for, is shown beside them.",
             f"cifar_alexnet 分為單一寬塔、在 conv3 相連的雙塔、以及寬度減半的單塔（最後一個卷積層除外，與論文相同），"
-            f"{images:,} 張訓練圖像，有裁剪與翻轉，{epochs} 個 epoch。2012 年的 GPU 放不下的寬塔列為對照。",
+            f"{images:,} 張訓練影像，有裁剪與翻轉，{epochs} 個 epoch。2012 年的 GPU 放不下的寬塔列為對照。",
         ),
         arms=tuple(
             Arm(

@@ -37,7 +37,7 @@ def study(quick: bool) -> Study:
         claim=Text(
             "Averaging a network's answers over ten views of an image, its corners and centre and their mirror images, "
             "lowers the error; so does averaging the answers of five networks.",
-            "將網路對一張圖像十個視角（四角、中央與其鏡像）的答案平均，可以降低錯誤率；平均五個網路的答案也可以。",
+            "將網路對一張影像十個視角（四角、中央與其鏡像）的答案平均，可以降低錯誤率；平均五個網路的答案也可以。",
         ),
         source=f"{PAPER}, sections 4.1 and 6",
         published=Text(
@@ -48,8 +48,8 @@ def study(quick: bool) -> Study:
             f"TinyAlexNet on {images:,} training images with crops (a border of 4 px) and flips, {epochs} epochs. Two views are "
             "the image and its mirror image; ten are cut from the image with the border that it was trained with. The five "
             "networks differ in nothing but the seed.",
-            f"TinyAlexNet，{images:,} 張訓練圖像，有裁剪（邊框 4 px）與翻轉，{epochs} 個 epoch。兩個視角是圖像與其鏡像；"
-            "十個視角從加上訓練時同樣邊框的圖像裁出。五個網路只有種子不同。",
+            f"TinyAlexNet，{images:,} 張訓練影像，有裁剪（邊框 4 px）與翻轉，{epochs} 個 epoch。兩個視角是影像與其鏡像；"
+            "十個視角從加上訓練時同樣邊框的影像裁出。五個網路只有種子不同。",
         ),
         arms=(
             Arm(

@@ -25,8 +25,8 @@ def study(quick: bool) -> Study:
         setup=Text(
             f"TinyAlexNet with dropout 0.5, crops and flips, as the paper trains, on {images:,} training images, {epochs} "
             "epochs. The training error is that of the finished network on the images as they are, dropout off.",
-            f"TinyAlexNet，與論文相同使用 dropout 0.5、裁剪與翻轉，{images:,} 張訓練圖像、{epochs} 個 epoch。"
-            "訓練錯誤率是訓練完成的網路、關閉 dropout、在未變動圖像上的錯誤率。",
+            f"TinyAlexNet，與論文相同使用 dropout 0.5、裁剪與翻轉，{images:,} 張訓練影像、{epochs} 個 epoch。"
+            "訓練錯誤率是訓練完成的網路、關閉 dropout、在未變動影像上的錯誤率。",
         ),
         arms=tuple(
             Arm(name=name, label=f"decay {decay:g}", recipe=_recipe(decay, images, epochs))
