@@ -16,7 +16,7 @@ PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
     {"_version", "errors", "files", "text"},
-    {"_checks", "system"},
+    {"_checks", "checksum", "lock", "system"},
     {"card", "config", "plain"},
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
