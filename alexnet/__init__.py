@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from alexnet._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from alexnet import data, models, recipes, weights
+    from alexnet import data, explain, models, recipes, weights
     from alexnet.config import AugmentConfig, ModelConfig, OptimizerConfig, Recipe, ScheduleConfig
     from alexnet.data import pack  # type: ignore[no-redef]
     from alexnet.errors import UserError
@@ -54,6 +54,7 @@ __all__ = [
     "UserError",
     "data",
     "evaluate",
+    "explain",
     "load",
     "models",
     "pack",

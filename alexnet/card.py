@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from alexnet._checks import require
+from alexnet.config import Fit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """What turns an image file into a network's input; it travels with the weights.
 
-    An image is turned upright (EXIF), brought to `in_channels` channels, resized so that its short side is
-    `square_px`, cut to the centre square and then to that square's centre of `image_px`, scaled to 0..1, and
-    normalised: `(x - mean) / std` per channel.
+    An image is turned upright (EXIF), brought to `in_channels` channels, fitted to a square of `square_px` by `fit`,
+    cut to that square's centre of `image_px`, scaled to 0..1, and normalised: `(x - mean) / std` per channel.
     """
 
     image_px: int
@@ -23,6 +23,9 @@ class Preprocessing:
     std: tuple[float, ...]
     resize_px: int | None = None
     """Side of the square that the network's input is cut from; None: the input's own."""
+    fit: Fit = "crop"
+    """How an image that is not square becomes one: `crop`, the short side resized and the centre cut out; `pad`, the
+    long side resized and the rest black; `squash`, both sides resized."""
 
     @property
     def square_px(self) -> int:

@@ -11,18 +11,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+<<<<<<< HEAD
 from alexnet import lock, models, recipes, training
 from alexnet.config import Recipe
+=======
+from alexnet import cleaning, models, recipes, training
+from alexnet.cleaning import Suspect
+from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
+>>>>>>> main
 from alexnet.data import duplicates
 from alexnet.data.dataset import SplitName
 from alexnet.data.sources.folder import source_of
 from alexnet.data.sources.layout import Files, Folder, scan
 from alexnet.data.sources.source import BadFile, OnProgress, Source
-from alexnet.data.sources.survey import find_bad
 from alexnet.errors import Interrupted, TrainingFailedError, UserError
+from alexnet.evaluation import report
+from alexnet.export.explorer import export_explorer
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import preserved
 from alexnet.runtime import start as start_runtime
@@ -33,6 +41,9 @@ DEFAULT_MINUTES = 5.0
 _VAL_SHARE = 0.125  # of the images that are not for testing: a tenth of all
 _UNEVEN = 1.5  # times as many images in the largest class as in the smallest
 _FEWEST_EPOCHS = 5
+_FEWEST_TO_FINE_TUNE = 3000  # photographs to train on
+_MOST_JUDGED = 5000  # photographs whose labels are judged
+_MOST_NAMED = 60  # of each kind of finding, in the report
 _SHARE_FOR_STEPS = 0.85  # of the time; the rest goes to reading, evaluation and the report
 
 
@@ -48,6 +59,8 @@ class Look:
     """Files that show one picture, and whether they have the same bytes."""
     moved: tuple[str, ...]
     """Files that changed sides so that no picture is on two."""
+    suspects: tuple[Suspect, ...] = ()
+    """Those whose label looks wrong, the most suspicious first."""
 
     def counts(self) -> dict[str, int]:
         """Images of each class, over all splits."""
@@ -62,7 +75,7 @@ class Look:
 
 
 def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) -> Look:
-    """List the photographs in a folder, find broken files and duplicates, and split them.
+    """List the photographs in a folder, find broken files, duplicates and suspected wrong labels, and split them.
 
     Where the folder has `train/` and `test/` (or `val/`), these stay as they are, and pictures that lie in both are
     only listed. Otherwise a fifth of the images, by the hash of their paths, is for testing and a tenth is held out;
@@ -79,8 +92,7 @@ def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) ->
     if folder.problems:
         raise UserError(f"{folder.problems[0].path}: {folder.problems[0].reason}")
     files = [file for split in folder.splits.values() for file in split.paths]
-    groups = duplicates.find(folder.path, files, on_progress)
-    bad = find_bad(folder.path, files)
+    groups, bad = duplicates.find(folder.path, files, on_progress)
     broken = {str(Path(each.path).relative_to(folder.path)) for each in bad}
     named = tuple((tuple(files[i] for i in group.members), group.is_exact) for group in groups)
     is_given = any((folder.path / name).is_dir() for name in ("train", "test", "val"))
@@ -94,7 +106,18 @@ def look(path: str | os.PathLike[str], on_progress: OnProgress | None = None) ->
                 f"{folder.path}: the class {name} has no image to train on; add some, or remove its folder"
             )
     rule = folder.split_rule if is_given else f"{folder.split_rule}; another tenth is held out; duplicates together"
-    return Look(replace(folder, splits=splits, split_rule=rule), tuple(bad), named, moved)
+    folder = replace(folder, splits=splits, split_rule=rule)
+    return Look(folder, tuple(bad), named, moved, _suspects(folder, named))
+
+
+def _suspects(folder: Folder, groups: Sequence[tuple[tuple[str, ...], bool]]) -> tuple[Suspect, ...]:
+    """Photographs that another class fits at least ten times better; none of more than can be judged in a minute."""
+    paths = tuple(path for files in folder.splits.values() for path in files.paths)
+    labels = tuple(label for files in folder.splits.values() for label in files.labels)
+    if len(paths) > _MOST_JUDGED:
+        return ()
+    judged = cleaning.suspect_labels(folder, Files(paths, labels), [files for files, _ in groups])
+    return tuple(suspect for suspect in judged if suspect.is_likely)
 
 
 def _without(files: Files, left_out: set[str]) -> Files:
@@ -139,9 +162,17 @@ class Plan:
     balanced: bool
     """Whether classes of uneven size are shown equally often."""
 
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether all layers learn; otherwise the last one alone, as a linear probe."""
+        return self.recipe.freeze == "none"
+
 
 def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small", device: str = "auto") -> Plan:
     """A recipe that takes about so many minutes on this machine, measured on a few steps.
+
+    Of few photographs only the last layer learns, as fine-tuning all layers loses more than it gains
+    (benchmarks/RESULTS.md).
 
     Args:
         found: the photographs.
@@ -160,18 +191,34 @@ def plan(found: Look, minutes: float = DEFAULT_MINUTES, pretrained: str = "small
     batch_size = min(base.batch_size, max(2, n // 4))
     images_per_s = _speed(base, len(found.folder.class_names), batch_size)
     epochs = int(60 * minutes * _SHARE_FOR_STEPS * images_per_s / n)
+    if n < _FEWEST_TO_FINE_TUNE:
+        base = _probe_alone(base)
     balanced = max(counts.values()) > _UNEVEN * min(counts.values())
     recipe = replace(
         base,
         data=str(found.folder.path),
         pretrained=pretrained,
-        epochs=max(_FEWEST_EPOCHS, min(epochs, base.epochs)),
+        epochs=min(base.epochs, max(_FEWEST_EPOCHS, epochs)),
         batch_size=batch_size,
         balance="sampling" if balanced else "none",
         # Of splits that were given a tenth is held out here, where the classes are large enough.
         val_fraction=base.val_fraction if "val" in found.folder.splits or min(counts.values()) >= 10 else 0.0,
     )
     return Plan(recipe, recipe.epochs * n / images_per_s, balanced)
+
+
+def _probe_alone(recipe: Recipe) -> Recipe:
+    """The same with all layers frozen but the last, which keeps what the probe fitted."""
+    return replace(
+        recipe,
+        freeze="body",
+        epochs=1,
+        model=replace(recipe.model, dropout=0.0),
+        optimizer=OptimizerConfig(name="sgd", lr=1e-5, weight_decay=0.0),
+        schedule=ScheduleConfig(name="constant"),
+        label_smoothing=0.0,
+        ema_decay=None,
+    )
 
 
 def _speed(recipe: Recipe, classes: int, batch_size: int) -> float:
@@ -212,6 +259,14 @@ def begun(out: Path) -> str | None:
     return "finished" if folder.result.is_file() else "interrupted"
 
 
+def _write_explorer(run: Path, source: Source, title: str) -> None:
+    """The page of the network at work, beside the report, which links to it."""
+    page = run / report.EXPLORER
+    if not page.is_file():
+        export_explorer(run, page, data=source, title=title)
+    report.add_links(run / RunFolder(run).report.name)
+
+
 def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None, *, goes_on: bool) -> None:
     """Continue what `part` holds of a run on the same photographs where it `goes_on`; otherwise begin."""
     if goes_on and RunFolder(part).has_checkpoint():
@@ -228,6 +283,18 @@ def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None
 def is_known(found: Look, out: Path) -> bool:
     """Whether the finished run `out` was trained on just these files, as far as names and sizes tell."""
     return bool(_listing(found) == RunFolder(out).read_values()["data"]["origin"].get("listing"))
+
+
+def findings(found: Look) -> dict[str, Any]:
+    """What to look at in the folder, as plain JSON values; the report shows it."""
+    return {
+        "unreadable": [{"path": each.path, "reason": each.reason} for each in found.bad[:_MOST_NAMED]],
+        "duplicates": [{"files": list(files), "exact": exact} for files, exact in found.groups[:_MOST_NAMED]],
+        "suspects": [
+            {"file": each.file, "label": each.label, "suggested": each.suggested}
+            for each in found.suspects[:_MOST_NAMED]
+        ],
+    }
 
 
 def _listing(found: Look) -> str:
@@ -256,10 +323,11 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         **source.origin,
         "command": command,
         "listing": _listing(found),
-        "left_out": len(found.bad),
         "changed_sides": found.moved,
+        "findings": findings(found),
     }
     source = replace(source, name=str(found.folder.path), origin=origin)
+<<<<<<< HEAD
     with lock.hold(part, "the run of a folder"):
         state = begun(part)
         if state is not None and RunFolder(part).read_recipe()[0].data != chosen.recipe.data:
@@ -278,3 +346,24 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         part.rename(out)
         lock.release_moved(out)
         return out
+=======
+    state = begun(part)
+    if state is not None:
+        kept = RunFolder(part).read_recipe()[0]
+        if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
+            state = None
+    try:
+        if state != "finished":
+            _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
+    except Interrupted as stop:
+        raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
+    _write_explorer(part, source, out.name)
+    if out.exists() and any(out.iterdir()):
+        previous = out.with_name(f"{out.name}.previous")
+        shutil.rmtree(previous, ignore_errors=True)
+        out.rename(previous)
+    elif out.exists():
+        out.rmdir()
+    part.rename(out)
+    return out
+>>>>>>> main

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+
+from alexnet import web
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +52,26 @@ def cifar10_jpeg(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
                 archive.extractall(f"{folder}.part", filter="data")
             Path(f"{folder}.part").rename(folder)
     return next(path.parent for path in (folder / "train", *folder.glob("*/train")) if path.is_dir())
+
+
+@pytest.fixture(scope="session")
+def run_js(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Run the body of a function that sees a bundled module as `module_NAME` and its `values`; what it returns."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js: apt-get install nodejs")
+
+    def run(entry: str, body: str, values: Any = None, folders: tuple[Path, ...] = ()) -> Any:
+        folder = tmp_path_factory.mktemp("js")
+        (folder / "values.json").write_text(json.dumps(values))
+        (folder / "run.js").write_text(
+            f"{web.bundle(entry, (web.folder(), *folders))}\n"
+            "const values = JSON.parse(require('fs').readFileSync(__dirname + '/values.json'));\n"
+            f"const found = (() => {{ {body} }})();\n"
+            "process.stdout.write(JSON.stringify(found));\n"
+        )
+        done = subprocess.run([node, folder / "run.js"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

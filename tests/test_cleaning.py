@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from alexnet import cleaning, models, weights
 from alexnet.card import ModelCard, Preprocessing
 from alexnet.cleaning.find import out_of_fold
 from alexnet.errors import UserError
+
+find_module = sys.modules["alexnet.cleaning.find"]  # the package has a function of that name
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,15 @@ def folder(tmp_path: Path) -> Path:
 
 def files_of(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_features_are_computed_once(folder: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cleaning.find(folder, network)
+    monkeypatch.setattr(find_module, "log_probabilities", None)
+    assert cleaning.find(folder, network) == first
+    (folder / "red/06.png").write_bytes((folder / "blue/06.png").read_bytes())
+    with pytest.raises(TypeError):
+        cleaning.find(folder, network)
 
 
 def test_what_is_wrong_is_found_moved_and_put_back(folder: Path, network: Path, tmp_path_factory) -> None:

@@ -15,15 +15,24 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
+<<<<<<< HEAD
     {"_version", "errors", "files", "text"},
     {"_checks", "checksum", "lock", "system"},
     {"card", "config", "plain"},
+=======
+    {"_version", "errors", "files", "text", "web"},
+    {"_checks", "language", "system"},
+    {"config", "plain"},
+    {"card"},
+>>>>>>> main
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},
     {"evaluation"},
-    {"training", "baseline"},
-    {"bench", "cleaning", "start", "studies"},
+    {"training", "baseline", "explain"},
+    {"bench", "cleaning", "export", "studies"},
+    {"start"},
+    {"serving"},
     {"cli"},
     {"__main__"},
 )
@@ -114,7 +123,19 @@ def test_every_public_name_is_there():
     assert alexnet.__all__ == sorted(alexnet.__all__)
 
 
-ROOMS = ("baseline", "bench", "data", "evaluation", "models", "studies", "training", "weights")
+ROOMS = (
+    "baseline",
+    "bench",
+    "data",
+    "evaluation",
+    "explain",
+    "export",
+    "models",
+    "serving",
+    "studies",
+    "training",
+    "weights",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -56,7 +56,7 @@ def mallopt(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
 
 def source() -> Any:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 1), dtype=np.uint8)
-    return from_arrays(pixels, np.arange(60) % 3, "abc")
+    return from_arrays(pixels, np.arange(60) % 3, ["a", "b", "c"])
 
 
 def recipe(**changes: Any) -> alexnet.Recipe:

@@ -66,6 +66,25 @@ def test_splits_share_no_picture_and_broken_files_are_left_out(folder: Path) -> 
     assert "red/broken.jpeg" not in side
 
 
+def test_the_report_shows_what_to_look_at(folder: Path, tmp_path: Path) -> None:
+    (folder / "red/05.JPG").rename(folder / "blue/planted.jpg")
+    found = start.look(folder)
+    assert [(each.file, each.suggested) for each in found.suspects][:1] == [("blue/planted.jpg", "red")]
+    report = (quick(found, tmp_path / "run") / "report.html").read_text()
+    section = report[report.index("Photographs to look at") :]
+    for text in ("blue/planted.jpg", "blue/03-small.jpg", "red/broken.jpeg"):
+        assert text in section
+    assert section.count('src="data:image') >= 1 + 2 * 8
+    assert '<a href="explorer.html">See the network at work</a>' in report
+    assert (tmp_path / "run/explorer.html").stat().st_size > 1_000_000
+
+
+def test_of_very_many_photographs_labels_are_not_judged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "_MOST_JUDGED", 10)
+    (folder / "red/05.JPG").rename(folder / "blue/planted.jpg")
+    assert start.look(folder).suspects == ()
+
+
 def test_more_photographs_move_none_of_the_others_out_of_training(folder: Path) -> None:
     before = sides(start.look(folder))
     for i in range(60, 90):
@@ -125,6 +144,29 @@ def test_the_run_folder_is_an_ordinary_one_and_a_second_start_goes_on(folder: Pa
         >= RunFolder(Path(f"{out}.previous")).read_values()["data"]["n_train"]
     )
     assert not Path(f"{out}.part").exists()
+
+
+def test_few_photographs_are_probed_and_many_fine_tuned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = start.look(folder)
+    few = start.plan(found, 1)
+    assert (few.fine_tunes, few.recipe.freeze, few.recipe.probe, few.recipe.epochs) == (False, "body", True, 1)
+    monkeypatch.setattr(start, "_FEWEST_TO_FINE_TUNE", 10)
+    many = start.plan(found, 1)
+    assert (many.fine_tunes, many.recipe.freeze) == (True, "none")
+    assert many.recipe.epochs >= 5
+
+
+def test_a_second_start_learns_from_what_was_added(folder: Path, tmp_path: Path) -> None:
+    """Of the same classes too: here the new photographs say that the names were wrong."""
+    found, out = start.look(folder), tmp_path / "run"
+    start.train(found, start.plan(found, 1), out)
+    for side in ("red", "blue"):
+        (folder / side).rename(folder / f"_{side}")
+    (folder / "_red").rename(folder / "blue")
+    (folder / "_blue").rename(folder / "red")
+    again = start.look(folder)
+    start.train(again, start.plan(again, 1, pretrained=str(out)), out)
+    assert alexnet.load(out).predict(folder / "red/20.JPG").label == "red"
 
 
 def test_two_photographs_a_class_are_enough(folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from alexnet.data import Dataset, SplitName
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.evaluation.finish import Figures, write
 from alexnet.evaluation.report import ReportContent, Trial
+from alexnet.evaluation.report.words import WORDS
+from alexnet.language import Words
 from alexnet.models import pipelines
 from alexnet.plain import to_dict
 from alexnet.run_folder import RunFolder
@@ -53,9 +55,10 @@ def finish(
     figures = Figures.of(log_p_NK, split, images, card.class_names)
     result = figures.result(pipeline, runtime, **facts, epochs=None, seed=recipe.seed, recipe=recipe.name)
     values = folder.read_values()
+    words = Words(WORDS)
     content = ReportContent(
-        title=f"{recipe.name} on {Path(dataset.name).name}",
-        facts=_facts(recipe, figures.data_fact(dataset), result, values["environment"]),
+        title=words.plain("title", model=recipe.name, data=Path(dataset.name).name),
+        facts=_facts(words, recipe, figures.data_fact(dataset, words), result, values["environment"]),
         command=repeat_command(recipe, values["data"]["root"]),
         subject="pipeline",
         parameters=result["params"],
@@ -70,17 +73,20 @@ def finish(
     return result
 
 
-def _facts(recipe: BaselineRecipe, data: str, result: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
-    return {
+def _facts(
+    words: Words, recipe: BaselineRecipe, data: str, result: dict[str, Any], environment: dict[str, Any]
+) -> dict[str, str]:
+    facts = {
         "baseline": summary(recipe.name),
-        "features": f"{result['features']:,} numbers an image",
-        "settings": f"{in_words(result['chosen'])}, chosen on held-out images",
+        "features": words.plain("features_value", n=f"{result['features']:,}"),
+        "settings": words.plain("settings_value", chosen=in_words(result["chosen"])),
         "data": data,
-        "time": f"{result['train_s']:.0f} s for features and fitting",
+        "time": words.plain("time_value", seconds=f"{result['train_s']:.0f}"),
         "seed": str(recipe.seed),
-        "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['threads']} threads",
+        "hardware": words.plain("threads", cpu=environment["gpu"] or environment["cpu"], n=environment["threads"]),
         "versions": f"alexnet {environment['alexnet']}, torch {environment['torch']}",
     }
+    return {words.plain(name): value for name, value in facts.items()}
 
 
 def in_words(setting: dict[str, Any]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from torch import Tensor, nn
 from alexnet import runtime as runtimes
 from alexnet import weights
 from alexnet.data import Images, duplicates
-from alexnet.data.sources.folder import source_of
+from alexnet.data.images import cache
+from alexnet.data.sources.folder import hash_files, source_of
 from alexnet.data.sources.layout import Files, Folder, scan
 from alexnet.data.sources.source import BadFile, ImageSpec, OnProgress
-from alexnet.data.sources.survey import find_bad
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.models import ConvNet
@@ -38,6 +40,11 @@ class Suspect:
     margin: float
     """Log of how many times likelier its own class is than the suggested one; negative: less likely."""
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether another class fits it at least ten times better."""
+        return self.margin < -_TEN_TIMES
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -53,7 +60,7 @@ class Findings:
 
     def likely_wrong(self) -> list[Suspect]:
         """Those that another class fits at least ten times better."""
-        return [suspect for suspect in self.suspects if suspect.margin < -_TEN_TIMES]
+        return [suspect for suspect in self.suspects if suspect.is_likely]
 
 
 def find(
@@ -75,19 +82,31 @@ def find(
     folder = scan(Path(path).expanduser().resolve())
     files = [file for split in folder.splits.values() for file in split.paths]
     labels = [label for split in folder.splits.values() for label in split.labels]
-    bad = find_bad(folder.path, files, on_progress)
+    groups, bad = duplicates.find(folder.path, files, on_progress)
+    named = tuple((tuple(files[i] for i in group.members), group.is_exact) for group in groups)
     broken = {str(Path(each.path).relative_to(folder.path)) for each in bad}
     kept = [i for i, file in enumerate(files) if file not in broken]
     good = Files(tuple(files[i] for i in kept), tuple(labels[i] for i in kept))
-    groups = duplicates.find(folder.path, good.paths, on_progress)
-    suspects = _suspects(folder, good, [group.members for group in groups], model)
-    named = tuple((tuple(good.paths[i] for i in group.members), group.is_exact) for group in groups)
+    suspects = suspect_labels(folder, good, [members for members, _ in named], model)
     return Findings(folder.path, len(files), tuple(bad) + folder.problems, named, suspects)
 
 
-def _suspects(
-    folder: Folder, files: Files, groups: list[tuple[int, ...]], model: str | os.PathLike[str]
+def suspect_labels(
+    folder: Folder, files: Files, same: Sequence[Sequence[str]], model: str | os.PathLike[str] = "small"
 ) -> tuple[Suspect, ...]:
+    """All of `files`, the most suspicious first.
+
+    Args:
+        folder: where they are, and the names of their classes.
+        files: photographs that can be read.
+        same: files that show one picture.
+        model: see `find`.
+
+    Raises:
+        UserError: `model` is not a network of ours, or a file cannot be read.
+    """
+    place = {path: i for i, path in enumerate(files.paths)}
+    groups = [tuple(place[path] for path in group if path in place) for group in same]
     labels_N = torch.tensor(files.labels)
     if len(torch.unique(labels_N)) < 2:
         return ()
@@ -114,7 +133,7 @@ def out_of_fold(features_ND: Tensor, labels_N: Tensor, classes: int, groups: lis
     for label in torch.unique(labels_N):
         members = (labels_N == label).nonzero().flatten()
         fold_N[members[torch.randperm(len(members), generator=generator)]] = torch.arange(len(members)) % _FOLDS
-    for group in groups:
+    for group in filter(None, groups):
         fold_N[list(group)] = fold_N[group[0]].clone()
     mean_D, std_D = features_ND.mean(0), features_ND.std(0).clamp(min=1e-3)
     scaled_ND = (features_ND - mean_D) / std_D
@@ -130,8 +149,13 @@ def _features(folder: Folder, files: Files, model: str | os.PathLike[str]) -> Te
     """What the first and the last dense layer are given, [N, D]."""
     network, card = weights.load(Path(model))
     how = card.preprocessing
+    key = f"features {hash_files(folder.path, files.paths)} {_hash_of(network)} {how}"
+    key = hashlib.sha256(key.encode()).hexdigest()[:40]
+    known = cache.get(key)
+    if known is not None:
+        return torch.from_numpy(known)
     whole = Folder(folder.path, folder.class_names, {"train": files}, "", 0, (), ())
-    images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels))
+    images = source_of(whole).read("train", ImageSpec(how.image_px, how.image_px, how.in_channels, fit=how.fit))
     assert isinstance(images, Images)
     if not isinstance(network, ConvNet):
         raise UserError(
@@ -148,4 +172,13 @@ def _features(folder: Folder, files: Files, model: str | os.PathLike[str]) -> Te
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.cat([torch.cat(parts) for parts in seen.values()], dim=1)
+    features_ND = torch.cat([torch.cat(parts) for parts in seen.values()], dim=1)
+    cache.put(key, features_ND.numpy())
+    return features_ND
+
+
+def _hash_of(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, values in network.state_dict().items():
+        digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

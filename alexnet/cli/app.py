@@ -11,7 +11,9 @@ from pathlib import Path
 
 from alexnet._version import __version__
 from alexnet.cli import overview
+from alexnet.cli.words import translated
 from alexnet.errors import Interrupted, PeerLostError, UserError
+from alexnet.language import VARIABLE, Language, checked, preferred
 from alexnet.text import printable
 
 _PEER_LOST, _WRONG_USE = 1, 2
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    words, language = _without_language(words)
     if words == ["--version"]:
         print(f"alexnet {__version__}")
         sys.exit(0)
@@ -36,14 +39,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Of processes that train together, one prints for all.
     speaks = words[:1] != ["train"] or os.environ.get("RANK", "0") == "0"
     logging.getLogger("alexnet").setLevel((logging.DEBUG if debug else logging.INFO) if speaks else logging.ERROR)
+    spoken: Language = "en"
     try:
-        with _heard(speaks):
+        spoken = preferred() if language is None else checked(language)
+        with _heard(speaks), _speaking(language):
             status = _run(words)
         sys.stdout.flush()
     except UserError as error:
         if debug:
             raise
-        _complain_once(str(error))
+        _complain_once(translated(str(error), spoken))
         status = _WRONG_USE
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         status = _WRONG_USE
     except Interrupted as stop:
         if speaks:
-            print(f"alexnet: {printable(str(stop))}", file=sys.stderr)
+            print(f"alexnet: {printable(translated(str(stop), spoken))}", file=sys.stderr)
         status = 128 + stop.signal
     except PeerLostError as loss:
         _complain_once(str(loss))
@@ -63,6 +68,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
+
+
+def _without_language(words: list[str]) -> tuple[list[str], str | None]:
+    """The words without `--language NAME`, which every command takes, and the name."""
+    rest, language = [], None
+    given = iter(words)
+    for word in given:
+        if word == "--language":
+            language = next(given, "")
+        elif word.startswith("--language="):
+            language = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return rest, language
+
+
+@contextlib.contextmanager
+def _speaking(language: str | None) -> Iterator[None]:
+    """Within the block, pages and messages are in `language`; None: in the preferred one."""
+    if language is None:
+        yield
+        return
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = language
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 @contextlib.contextmanager

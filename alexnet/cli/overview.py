@@ -16,8 +16,11 @@ GROUPS = {
     },
     "Use": {
         "predict": "classify image files",
+        "serve": "a page and an HTTP service that classify images",
         "evaluate": "measure accuracy on a data set",
+        "explain": "show what a network has learned, in one page",
         "convert": "read weights of MXNet or torchvision",
+        "export": "write a network as a page that shows it, ONNX, .pt2, ...",
         "models": "list the networks, and the trained ones that come with alexnet",
     },
     "Data": {"data": "describe, check, clean, download or pack a data set"},
@@ -33,7 +36,7 @@ def text() -> str:
     lines = ["usage: alexnet COMMAND ...", ""]
     for group, commands in GROUPS.items():
         lines += [f"{group}:", *(f"  {name:<10}{what}" for name, what in commands.items())]
-    lines += ["", "alexnet COMMAND --help   what a command takes"]
+    lines += ["", "alexnet COMMAND --help   what a command takes; any takes --language en|zh-TW"]
     lines += ["alexnet train digits     a first network in half a minute, no download"]
     return "\n".join(lines)
 

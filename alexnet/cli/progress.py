@@ -55,6 +55,26 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
 
 
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar in a terminal for what is done in several stages, a line a stage elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        named: set[str] = set()
+
+        def told(stage: str, _done: int, total: int) -> None:
+            if stage not in named:
+                named.add(stage)
+                _print(console, f"{stage} ({total:,})" if total > 1 else stage)
+
+        yield told
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
+
+
 class _Lines(Observer):
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from alexnet.bench import HEAD, TASKS, rows
-from alexnet.text import counted, printable
+from alexnet.cli.words import WORDS
+from alexnet.language import Words
+from alexnet.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,10 +142,19 @@ def result(folder: RunFolder) -> None:
     values = json.loads(folder.result.read_text(encoding="utf-8"))
     split = values["split"]
     top1, (low, high) = values[f"{split}_top1"], values[f"{split}_top1_interval"]
-    work = "fitted" if values["epochs"] is None else counted(values["epochs"], "epoch")
+    words = Words(WORDS)
+    epochs = values["epochs"]
     line(
-        f"{split} top-1 {top1:.4f} (95% interval {low:.4f} to {high:.4f}) on {values[f'n_{split}']:,} "
-        f"images; {work} in {values['train_s']:.0f} s"
+        words.plain(
+            "result",
+            split=words.plain(f"split_{split}"),
+            top1=f"{top1:.4f}",
+            low=f"{low:.4f}",
+            high=f"{high:.4f}",
+            images=f"{values[f'n_{split}']:,}",
+            work=words.plain("fitted") if epochs is None else words.plain("epochs", n=epochs),
+            seconds=f"{values['train_s']:.0f}",
+        )
     )
-    line(f"run folder: {folder.path}")
-    line(f"report:     {folder.report}")
+    line(words.plain("run_folder", path=folder.path))
+    line(words.plain("report", path=folder.report))

@@ -42,7 +42,8 @@ class ModelConfig:
     """First weights: xavier (the tutorial), gaussian (0.01, the paper), gaussian_source (0.01, but 0.03 in conv3 to
     conv5: the paper's own code) or kaiming (He 2015)."""
     variant: Variant | None = None
-    """alexnet_2012: layers as the paper prints them, or as its authors' code (source) has them; None: paper."""
+    """alexnet_2012: layers as the paper prints them, as its authors' code (source) has them, or as others trained
+    them (bvlc_alexnet, caffenet, imgclsmob); None: paper."""
     whiten: bool = False
     """Begin the first convolution with the principal components of training patches, whitened (Page 2019)."""
 

@@ -9,6 +9,7 @@ from alexnet._checks import check_values, require
 from alexnet.config.augment import AugmentConfig
 from alexnet.config.choices import (
     Balance,
+    Fit,
     Freeze,
     Precision,
 )
@@ -48,6 +49,9 @@ class Recipe:
     resize_px: int | None = None
     """Side of the squares that images are brought to, of which training shows random parts of image_px and evaluation
     the centre (Krizhevsky 2012, sections 2 and 4.1: 256 for 224); None: image_px."""
+    fit: Fit = "crop"
+    """How images that are not square become so: crop, the short side resized and the centre cut out; pad, the long
+    side resized and the rest black; squash, both sides resized."""
     train_px: tuple[int, ...] | None = None
     """Sides that training images are shrunk to over the run, each for an equal share of the epochs, e.g. 20 24 32;
     None: image_px throughout. Evaluation is always at image_px."""

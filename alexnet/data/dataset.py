@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from alexnet.config import Fit
 from alexnet.data.images.streamed import StreamedImages
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
@@ -91,6 +92,8 @@ class Dataset:
     """Where the images came from and how they were split, as plain JSON values."""
     crop_px: int | None = None
     """Side of the network's input where it is cut out of larger images; None: the images' own."""
+    fit: Fit = "crop"
+    """How images that are not square became so."""
 
     @property
     def image_px(self) -> int:

@@ -1,4 +1,4 @@
-"""Files that show the same picture: the same bytes, or nearly the same pixels."""
+"""Files that show the same picture, by bytes or by pixels, and those that show none."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.images import decode
-from alexnet.data.sources.source import OnProgress
+from alexnet.data.sources.source import BadFile, OnProgress
 from alexnet.data.sources.survey import in_threads
-from alexnet.errors import UserError
-from alexnet.files import read_bytes
+from alexnet.files import read_bytes, reason_of
 
 _SIDE, _LOW = 32, 8  # a perceptual hash is the signs of the 8 x 8 lowest frequencies of 32 x 32 pixels
 _MOST_BITS = 4  # signs that differ between hashes of one picture in two sizes or qualities
@@ -32,8 +31,10 @@ class Group:
     """Whether all have the same bytes; otherwise nearly the same pixels."""
 
 
-def find(root: Path, paths: Sequence[str], on_progress: OnProgress | None = None) -> list[Group]:
-    """Groups of two files or more that show the same picture; files that cannot be read are in none.
+def find(
+    root: Path, paths: Sequence[str], on_progress: OnProgress | None = None
+) -> tuple[list[Group], list[BadFile]]:
+    """Groups of two files or more that show the same picture, and the files that cannot be decoded.
 
     Pixels are compared by a perceptual hash: the signs of the lowest frequencies of the grey image, less the first.
     Another size or JPEG quality changes few of them; a crop, a turn or a mirror image changes most.
@@ -44,7 +45,9 @@ def find(root: Path, paths: Sequence[str], on_progress: OnProgress | None = None
         on_progress: called with the number of files read and their total.
     """
     parts = list(in_threads(lambda chunk: [_hashes(root, paths[i]) for i in chunk], len(paths), on_progress))
-    found = [hashes for part in parts for hashes in part]
+    results = [each for part in parts for each in part]
+    bad = [each for each in results if isinstance(each, BadFile)]
+    found = [(b"", None) if isinstance(each, BadFile) else each for each in results]
     parent = list(range(len(paths)))
 
     def first(i: int) -> int:
@@ -67,20 +70,23 @@ def find(root: Path, paths: Sequence[str], on_progress: OnProgress | None = None
     members: dict[int, list[int]] = {}
     for i in range(len(paths)):
         members.setdefault(first(i), []).append(i)
-    return [
+    groups = [
         Group(tuple(group), is_exact=len({found[i][0] for i in group}) == 1)
         for group in members.values()
         if len(group) > 1
     ]
+    return groups, bad
 
 
-def _hashes(root: Path, path: str) -> tuple[bytes, NDArray[np.float32] | None]:
-    """SHA-256 of the content and perceptual hash; empty and None where the file cannot be read, or is flat."""
+def _hashes(root: Path, path: str) -> tuple[bytes, NDArray[np.float32] | None] | BadFile:
+    """SHA-256 of the content, and perceptual hash, None of a flat image."""
     try:
         data = read_bytes(f"{root}/{path}")
         image = decode.decode_image(data, image_px=_SIDE)
-    except (OSError, UserError):
-        return b"", None
+    except OSError as error:
+        return BadFile(f"{root}/{path}", reason_of(error))
+    except decode.BadImageError as error:
+        return BadFile(f"{root}/{path}", error.reason)
     grey_SS = np.asarray(image.convert("L").resize((_SIDE, _SIDE)), dtype=np.float32)
     if grey_SS.std() < _LEAST_STD:
         return hashlib.sha256(data).digest(), None

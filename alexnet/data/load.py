@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import system
+from alexnet.config import Fit
 from alexnet.data.dataset import AnyImages, Dataset, SplitName
 from alexnet.data.sources import registry
 from alexnet.data.sources.in_memory import from_torch
@@ -43,6 +44,7 @@ def load(
     in_channels: int | None = None,
     val_fraction: float = 0.1,
     val_seed: int = 0,
+    fit: Fit = "crop",
     stream: Streaming = "auto",
     on_progress: OnProgress | None = None,
 ) -> Dataset:
@@ -65,6 +67,7 @@ def load(
         val_fraction: share of each class's training images held out, in [0, 1); 0: none. A folder's own `val/`
             beside a `test/` is taken instead of cutting.
         val_seed: decides which images are held out.
+        fit: how images that are not square become so: `crop`, `pad` or `squash`, see `alexnet.card.Preprocessing`.
         stream: leave images on disk and decode them when they are needed: `auto`, if their pixels would take more
             than half of the free memory; `always`; or `never`.
         on_progress: called with the number of images decoded and their total, not if they were cached.
@@ -73,15 +76,15 @@ def load(
         UserError: there is no such source, its files are missing or broken, or a value is out of range.
     """
     if isinstance(source, Dataset):
-        return _as_it_is(source, image_px, resize_px, in_channels)
+        return _as_it_is(source, image_px, resize_px, in_channels, fit)
     _check_range(image_px, default_px, resize_px, in_channels, val_fraction)
     found, name = _find(source, root)
     crop_px = None if resize_px is None else image_px or default_px
-    spec = ImageSpec(resize_px or image_px, default_px, in_channels or found.in_channels, on_progress)
+    spec = ImageSpec(resize_px or image_px, default_px, in_channels or found.in_channels, on_progress, fit)
     streamed = _is_streamed(found, spec, stream)
     train = _open(found, "train", spec, streamed)
     px = train.image_px
-    spec = ImageSpec(px, px, spec.in_channels, on_progress)
+    spec = ImageSpec(px, px, spec.in_channels, on_progress, fit)
     val: AnyImages | None = None
     if "val" in found.splits:
         val = _open(found, "val", spec, streamed) if val_fraction > 0 else None
@@ -107,6 +110,7 @@ def load(
             "streamed": streamed,
         },
         crop_px=crop_px,
+        fit=fit,
     )
 
 
@@ -119,6 +123,7 @@ def load_split(
     root: str | os.PathLike[str] | None = None,
     val_fraction: float = 0.1,
     val_seed: int = 0,
+    fit: Fit = "crop",
     stream: Streaming = "auto",
 ) -> tuple[AnyImages, tuple[str, ...]]:
     """Read one split of a data set, for a network whose input is known, and the names its labels stand for.
@@ -130,11 +135,11 @@ def load_split(
         UserError: as `load`; or `split` is val and there is none.
     """
     if isinstance(source, Dataset):
-        return _as_it_is(source, None, image_px, in_channels).split(split), source.class_names
+        return _as_it_is(source, None, image_px, in_channels, fit).split(split), source.class_names
     found, _ = _find(source, root)
     if split == "test" or (split == "val" and "val" in found.splits):
         _check_range(image_px, image_px, None, in_channels, val_fraction)
-        spec = ImageSpec(image_px, image_px, in_channels)
+        spec = ImageSpec(image_px, image_px, in_channels, fit=fit)
         return _open(found, split, spec, _is_streamed(found, spec, stream)), found.class_names
     dataset = load(
         source,
@@ -143,6 +148,7 @@ def load_split(
         in_channels=in_channels,
         val_fraction=val_fraction,
         val_seed=val_seed,
+        fit=fit,
         stream=stream,
     )
     return dataset.split(split), dataset.class_names
@@ -158,7 +164,9 @@ def _find(source: DataLike, root: str | os.PathLike[str] | None) -> tuple[Source
     return found, found.name
 
 
-def _as_it_is(dataset: Dataset, image_px: int | None, resize_px: int | None, in_channels: int | None) -> Dataset:
+def _as_it_is(
+    dataset: Dataset, image_px: int | None, resize_px: int | None, in_channels: int | None, fit: Fit
+) -> Dataset:
     """`dataset`, if its images are as requested."""
     for name, asked, own in (
         ("image_px", image_px, dataset.image_px),
@@ -168,6 +176,10 @@ def _as_it_is(dataset: Dataset, image_px: int | None, resize_px: int | None, in_
             raise UserError(f"{dataset.name} holds images of {own} px, not {asked}: load it with {name}={asked}")
     if in_channels not in (None, dataset.in_channels):
         raise UserError(f"{dataset.name} holds images of {dataset.in_channels} channels, not {in_channels}")
+    if fit != dataset.fit:
+        raise UserError(
+            f"the images of {dataset.name} became square by {dataset.fit}, not {fit}: load it with fit={fit}"
+        )
     return dataset
 
 
@@ -180,7 +192,8 @@ def _is_streamed(found: Source, spec: ImageSpec, stream: Streaming) -> bool:
         return False
     if found.stream is None:
         if stream == "always":
-            raise UserError(f"{found.origin['path']} is read as a whole and cannot be streamed: leave stream at auto")
+            named = found.origin["path"] or found.name
+            raise UserError(f"{named} is read as a whole and cannot be streamed: leave stream at auto")
         return False
     if stream == "always":
         return True

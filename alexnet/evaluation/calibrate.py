@@ -29,6 +29,7 @@ DEFAULT_ACCEPT = 0.95
 
 _LARGEST_MEANS = 2**20  # numbers; more would make the card larger than the network
 _MOST_TRAIN_IMAGES, _TRAIN_IMAGES_A_CLASS = 5000, 50
+_PRIOR_STD = 0.25  # of the logarithm of a temperature
 _FEWEST = 20  # held-out images that a temperature can be fitted on
 _REFUSED = 0.05
 _COVERAGE_POINTS = 50
@@ -60,15 +61,16 @@ class FeatureMeans:
 
 
 def fit_temperature(log_p_NK: Tensor, labels_N: Tensor) -> float:
-    """The temperature under which the labels are likeliest, in 0.05..20.
+    """The temperature under which the labels are likeliest, in 0.05..20, drawn towards 1 where there are few.
 
-    A share of 1 in N + 2 of each label is spread over all classes (as in Platt 1999), so that N images that are all
-    classified correctly do not make a network certain.
+    Its logarithm has a normal prior of standard deviation 0.25 about 0, so that a few dozen images, or images that
+    are all classified correctly, do not make a network much more or less certain than it is.
     """
-    log_p_NK, spread = log_p_NK.double(), 1 / (len(labels_N) + 2)
+    log_p_NK = log_p_NK.double()
 
     def loss(log_t: float) -> float:
-        return float(F.cross_entropy(log_p_NK / np.exp(log_t), labels_N, label_smoothing=spread))
+        likelihood = F.cross_entropy(log_p_NK / np.exp(log_t), labels_N, reduction="sum")
+        return float(likelihood) + log_t**2 / (2 * _PRIOR_STD**2)
 
     low, high = np.log(0.05), np.log(20.0)
     golden = (5**0.5 - 1) / 2

@@ -132,8 +132,10 @@ class Classifier:
     def _read(self, image: Image) -> NDArray[np.uint8]:
         how = self.card.preprocessing
         if isinstance(image, str | os.PathLike):
-            return fit_image(decode_image(Path(image), image_px=how.square_px), how.square_px, how.in_channels)
-        return fit_image(_pixels(image), how.square_px, how.in_channels)
+            return fit_image(
+                decode_image(Path(image), image_px=how.square_px), how.square_px, how.in_channels, how.fit
+            )
+        return fit_image(_pixels(image), how.square_px, how.in_channels, how.fit)
 
     def _classify(self, images: list[Image], top: int, accept: float) -> list[Prediction]:
         files = [str(image) if isinstance(image, str | os.PathLike) else None for image in images]
@@ -225,6 +227,7 @@ class Classifier:
             image_px=resize_px,
             in_channels=how.in_channels,
             val_fraction=recipe.get("val_fraction", 0.1),
+            fit=how.fit,
             stream=stream,
         )
         images = align_labels(images, names, self.class_names)

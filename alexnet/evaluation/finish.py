@@ -13,6 +13,7 @@ from alexnet.evaluation.evaluate import summarize
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import Mistake, ReportContent, worst_mistakes, write_report
 from alexnet.files import write_json
+from alexnet.language import Words
 from alexnet.models import count_parameters
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
@@ -55,11 +56,12 @@ class Figures:
             "precision": runtime.precision,
         }
 
-    def data_fact(self, dataset: Dataset) -> str:
+    def data_fact(self, dataset: Dataset, words: Words) -> str:
         """How many images of each split there were, for the report."""
         n_val = 0 if dataset.val is None else len(dataset.val)
-        n_test = f"{self.evaluation.n:,} test images" if self.split == "test" else "the test split left closed"
-        return f"{dataset.name}: {len(dataset.train):,} train, {n_val:,} val, {n_test}"
+        key = "data_value" if self.split == "test" else "data_closed"
+        counts = {"train": len(dataset.train), "val": n_val, "test": self.evaluation.n}
+        return words.plain(key, name=dataset.name, **{split: f"{n:,}" for split, n in counts.items()})
 
 
 def write(folder: RunFolder, content: ReportContent, result: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from alexnet.config import Activation, Variant
 from alexnet.errors import UserError
 from alexnet.models._build import ConvNet, ModelFacts, activation_layer, check_size, named, register
+from alexnet.models._caffe_2012 import REBUILT, SubtractImage, rebuilt_layers
 from alexnet.models._response_norm import ResponseNorm
 from alexnet.models._source_2012 import MaskingDropout, TowersNorm, WithinMapNorm
 
@@ -110,6 +111,7 @@ def alexnet_2012(
     dropout: float = 0.5,
     activation: Activation = "relu",
     variant: Variant = "paper",
+    mean_image: bool = False,
 ) -> ConvNet:
     """The paper's AlexNet, with response normalisation and two groups; 60,965,224 parameters.
 
@@ -125,27 +127,23 @@ def alexnet_2012(
         variant: `paper`, or `source` for the layers of the authors' code: conv1 pads 3 px at the right and the
             bottom alone, its maps are normalised before the activation and each tower's by themselves, with a fifth
             of alpha; a second normalisation follows the first of conv2; dropout scales at test time. The weights
-            have the same names and shapes.
+            have the same names and shapes. Or a net that others trained, for images of 227 px: `bvlc_alexnet` and
+            `caffenet` (Caffe), `imgclsmob` (without groups); see `rebuilt_layers`.
+        mean_image: whether inputs are first subtracted an image, a buffer of zeros until weights bring it.
 
     Raises:
         UserError: the images are too small, or the activation or the variant is unknown.
     """
-    if variant not in ("paper", "source"):
-        raise UserError(f"unknown variant {variant!r}: choose paper or source")
-    first = _source_first_layers if variant == "source" else _paper_first_layers
-    features = named(
-        [
-            *first(in_channels, activation),
-            _pool("pool2"),
-            ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
-            ("act3", activation_layer(activation)),
-            ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)),
-            ("act4", activation_layer(activation)),
-            ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)),
-            _pool("pool5"),
-            ("act5", activation_layer(activation)),
-        ]
-    )
+    if variant in REBUILT:
+        layers = rebuilt_layers(in_channels, activation, variant)
+    elif variant in ("paper", "source"):
+        first = _source_first_layers if variant == "source" else _paper_first_layers
+        layers = [*first(in_channels, activation), *_layers_from_pool2(activation)]
+    else:
+        raise UserError(f"unknown variant {variant!r}: choose paper, source, {', '.join(REBUILT)}")
+    if mean_image:
+        layers.insert(0, ("mean_image", SubtractImage(in_channels, image_px)))
+    features = named(layers)
     side = check_size("alexnet_2012", features, image_px)
     classifier = _dense_layers(256 * side * side, num_classes, dropout, activation)
     if variant == "source":
@@ -163,6 +161,19 @@ def _paper_first_layers(in_channels: int, activation: Activation) -> list[tuple[
         ("conv2", nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)),
         ("act2", activation_layer(activation)),
         _response_norm("norm2"),
+    ]
+
+
+def _layers_from_pool2(activation: Activation) -> list[tuple[str, nn.Module]]:
+    return [
+        _pool("pool2"),
+        ("conv3", nn.Conv2d(256, 384, kernel_size=3, padding=1)),
+        ("act3", activation_layer(activation)),
+        ("conv4", nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)),
+        ("act4", activation_layer(activation)),
+        ("conv5", nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)),
+        _pool("pool5"),
+        ("act5", activation_layer(activation)),
     ]
 
 

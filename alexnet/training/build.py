@@ -122,6 +122,7 @@ def _preprocessing(
         mean=mean,
         std=std,
         resize_px=dataset.train.image_px if dataset.train.image_px > dataset.image_px else None,
+        fit=dataset.fit,
     )
 
 

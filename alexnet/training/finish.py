@@ -21,10 +21,11 @@ from alexnet.evaluation.evaluate import log_probabilities
 from alexnet.evaluation.finish import Figures, write
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import ReportContent
+from alexnet.evaluation.report.words import WORDS
+from alexnet.language import Words
 from alexnet.plain import from_dict, to_dict
 from alexnet.run_folder import RunFolder
 from alexnet.runtime import Runtime
-from alexnet.text import counted
 
 
 def finish(
@@ -81,9 +82,10 @@ def finish(
         **_calibrated(split, calibration, calibrated, answered),
     )
     _, values = folder.read_recipe()
+    words = Words(WORDS)
     content = ReportContent(
-        title=f"{_name(card)} on {Path(dataset.name).name}",
-        facts=_facts(recipe, card, figures.data_fact(dataset), result, values["environment"]),
+        title=words.plain("title", model=_name(card), data=Path(dataset.name).name),
+        facts=_facts(words, recipe, card, figures.data_fact(dataset, words), result, values["environment"]),
         command=repeat_command(values, folder),
         parameters=result["params"],
         history=rows,
@@ -94,6 +96,8 @@ def finish(
         mistakes=figures.mistakes,
         filters_OCHW=_first_filters(model),
         towers=1 if card.model == weights.CUSTOM else _towers(model),
+        folder=Path(dataset.origin["path"]) if "findings" in dataset.origin else None,
+        findings=dataset.origin.get("findings", {}),
         recipe=to_dict(recipe),
     )
     write(folder, content, result)
@@ -121,18 +125,23 @@ def _name(card: ModelCard) -> str:
 
 
 def _facts(
-    recipe: Recipe, card: ModelCard, data: str, result: dict[str, Any], environment: dict[str, Any]
+    words: Words, recipe: Recipe, card: ModelCard, data: str, result: dict[str, Any], environment: dict[str, Any]
 ) -> dict[str, str]:
-    speed = f"{result['train_s']:.0f} s, {result['images_per_s']:,.0f} images/s"
-    return {
+    values = {
         "recipe": recipe.name,
-        "model": f"{_name(card)}, {result['params']:,} parameters",
+        "model": words.plain("model_value", model=_name(card), parameters=f"{result['params']:,}"),
         "data": data,
-        "training": f"{counted(recipe.epochs, 'epoch')} in {speed}",
+        "training": words.plain(
+            "training_value_1" if recipe.epochs == 1 else "training_value",
+            epochs=recipe.epochs,
+            seconds=f"{result['train_s']:.0f}",
+            speed=f"{result['images_per_s']:,.0f}",
+        ),
         "seed": str(recipe.seed),
         "hardware": f"{environment['gpu'] or environment['cpu']}, {environment['precision']}",
         "versions": f"alexnet {environment['alexnet']}, torch {environment['torch']}",
     }
+    return {words.plain(name): value for name, value in values.items()}
 
 
 def repeat_command(values: dict[str, Any], folder: RunFolder) -> str:

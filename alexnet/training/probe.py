@@ -14,24 +14,27 @@ from alexnet.card import Preprocessing
 from alexnet.data import AnyImages
 from alexnet.data.split import stratified
 from alexnet.distributed import World
-from alexnet.evaluation.calibrate import score
+from alexnet.evaluation.calibrate import fit_temperature, score
 from alexnet.models import ConvNet
 from alexnet.runtime import Runtime
 
-_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _HELD_OUT = 0.25
 _STEPS = 60
 _FEWEST_A_CLASS = 4  # images, to choose the penalty on a part of them
 _USUAL_PENALTY = 0.1
+_WHERE_ACTIVATIONS_PASS = 2.0  # standardised features moved up by this lie where ReLU and GELU are nearly linear
 
 
 def fit_last_layer(
     model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime, *, mirrored: bool
 ) -> None:
-    """Set the last layer of `model` to a linear probe of what it is given for `images`.
+    """Set the last layer of `model` to a linear probe of its pretrained features of `images`.
 
-    Fine-tuning that begins so keeps more of the pretrained features than with a random last layer (Kumar 2022). The
-    L2 penalty is chosen on a quarter of the images, where there are four of each class or more.
+    These are the features of its last hidden layer but one, which the last hidden layer passes on: the last one knows
+    most of the classes of the pretraining and serves others worse (Donahue 2014; benchmarks/RESULTS.md). Fine-tuning
+    that begins so keeps more of the features than with a random last layer (Kumar 2022). The L2 penalty is chosen on
+    a quarter of the images, where there are four of each class or more.
 
     Args:
         model: its other layers are pretrained; it is put in eval mode.
@@ -43,6 +46,7 @@ def fit_last_layer(
     last = list(model.classifier)[-1]
     assert isinstance(last, torch.nn.Linear)
     world = runtime.world
+    _pass_through(model, images, preprocessing, runtime)
 
     def solved() -> tuple[Tensor, Tensor]:
         features, alone = [], replace(runtime, world=World())
@@ -51,12 +55,67 @@ def fit_last_layer(
                 _, features_ND = score(model, images, preprocessing, alone)
             assert features_ND is not None
             features.append(features_ND)
-        return fit(torch.cat(features), images.labels_N.repeat(len(features)), last.out_features)
+        return fit(torch.stack(features), images.labels_N, last.out_features)
 
     weight_KD, bias_K = world.from_main(solved)
     with torch.no_grad():
         last.weight.copy_(weight_KD)
         last.bias.copy_(bias_K)
+
+
+def _pass_through(model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime) -> None:
+    """Make the last hidden dense layer pass on what it is given, where its shape and its activation let it."""
+    layers = list(model.classifier)
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.Linear)]
+    if len(dense) < 3:
+        return
+    hidden, *after = layers[dense[-2] : dense[-1]]
+    assert isinstance(hidden, torch.nn.Linear)
+    passes = any(isinstance(layer, torch.nn.ReLU | torch.nn.GELU) for layer in after)
+    if hidden.in_features != hidden.out_features or not passes:
+        return
+    torch.nn.init.eye_(hidden.weight)
+    if hidden.bias is not None:
+        torch.nn.init.zeros_(hidden.bias)
+    for norm in after:
+        if isinstance(norm, torch.nn.BatchNorm1d):
+            _standardize(norm, model, images, preprocessing, runtime)
+
+
+def _standardize(
+    norm: torch.nn.BatchNorm1d, model: ConvNet, images: AnyImages, preprocessing: Preprocessing, runtime: Runtime
+) -> None:
+    """Set `norm` to the mean and standard deviation of what it is given for `images`, its output moved up."""
+
+    def statistics() -> tuple[Tensor, Tensor]:
+        with _inputs_of(norm) as seen:
+            score(model.to(runtime.device), images, preprocessing, replace(runtime, world=World()))
+        features_ND = torch.cat(seen)
+        return features_ND.mean(0), features_ND.var(0)
+
+    mean_D, var_D = runtime.world.from_main(statistics)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    with torch.no_grad():
+        norm.running_mean.copy_(mean_D)
+        norm.running_var.copy_(var_D)
+        norm.weight.fill_(1.0)
+        norm.bias.fill_(_WHERE_ACTIVATIONS_PASS)
+
+
+@contextmanager
+def _inputs_of(layer: torch.nn.Module) -> Iterator[list[Tensor]]:
+    """Within the block, collects what `layer` is given, on the CPU."""
+    seen: list[Tensor] = []
+
+    def keep(_: object, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].float().cpu())
+
+    hook = layer.register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 @contextmanager
@@ -73,23 +132,40 @@ def _mirroring(model: ConvNet, mirror: bool) -> Iterator[None]:
         hook.remove()
 
 
-def fit(features_ND: Tensor, labels_N: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Weights [K, D] and biases [K] of multinomial logistic regression, its penalty chosen on held-out images."""
-    mean_D, std_D = features_ND.mean(0), features_ND.std(0).clamp(min=1e-3)
-    scaled_ND = (features_ND - mean_D) / std_D
-    penalty = _USUAL_PENALTY
+def fit(features_VND: Tensor, labels_N: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Multinomial logistic regression, its penalty and temperature chosen on held-out images.
+
+    Args:
+        features_VND: of V views of each image; those of an image are held out together.
+        labels_N: their classes.
+        classes: K.
+
+    Returns:
+        Weights [K, D] and biases [K].
+    """
+    V, N, D = features_VND.shape
+    every_D = features_VND.reshape(V * N, D)
+    mean_D, std_D = every_D.mean(0), every_D.std(0).clamp(min=1e-3)
+    scaled_ND, labels = (every_D - mean_D) / std_D, labels_N.repeat(V)
+    penalty, temperature = _USUAL_PENALTY, 1.0
     if torch.bincount(labels_N, minlength=classes).min() >= _FEWEST_A_CLASS:
-        is_held_out = torch.zeros(len(labels_N), dtype=torch.bool)
+        is_held_out = torch.zeros(N, dtype=torch.bool)
         is_held_out[stratified(labels_N, _HELD_OUT, seed=0)] = True
-        losses = {}
-        for each in _PENALTIES:
-            weight_KD, bias_K = solve(scaled_ND[~is_held_out], labels_N[~is_held_out], classes, each)
-            scores_NK = scaled_ND[is_held_out] @ weight_KD.T + bias_K
-            losses[each] = float(F.cross_entropy(scores_NK, labels_N[is_held_out]))
-        penalty = min(losses, key=losses.__getitem__)
-    weight_KD, bias_K = solve(scaled_ND, labels_N, classes, penalty)
+        penalty, temperature = _choose(scaled_ND, labels, classes, is_held_out.repeat(V))
+    weight_KD, bias_K = (values / temperature for values in solve(scaled_ND, labels, classes, penalty))
     weight_KD = weight_KD / std_D
     return weight_KD, bias_K - weight_KD @ mean_D
+
+
+def _choose(features_ND: Tensor, labels_N: Tensor, classes: int, is_held_out_N: Tensor) -> tuple[float, float]:
+    """The penalty and the temperature under which the held-out labels are likeliest."""
+    losses = {}
+    for penalty in _PENALTIES:
+        weight_KD, bias_K = solve(features_ND[~is_held_out_N], labels_N[~is_held_out_N], classes, penalty)
+        log_p_NK = (features_ND[is_held_out_N] @ weight_KD.T + bias_K).log_softmax(1)
+        temperature = fit_temperature(log_p_NK, labels_N[is_held_out_N])
+        losses[penalty, temperature] = float(F.cross_entropy(log_p_NK / temperature, labels_N[is_held_out_N]))
+    return min(losses, key=losses.__getitem__)
 
 
 def solve(features_ND: Tensor, labels_N: Tensor, classes: int, penalty: float) -> tuple[Tensor, Tensor]:

@@ -290,7 +290,8 @@ def _fit_head(
     pretrained: PretrainedWeights | None,
     runtime: Runtime,
 ) -> None:
-    if recipe.probe and pretrained is not None and not pretrained.fits_head(dataset.class_names):
+    is_alone = recipe.freeze == "body"  # then nothing but the last layer can learn of these images
+    if recipe.probe and pretrained is not None and (is_alone or not pretrained.fits_head(dataset.class_names)):
         assert isinstance(model, models.ConvNet)
         runtime.world.at("the linear probe", distributed.LOADING_S)
         mirrored = recipe.augment.flip != "none"
@@ -332,6 +333,7 @@ def _load(
             resize_px=resize_px,
             in_channels=in_channels,
             val_fraction=recipe.val_fraction,
+            fit=recipe.fit,
             stream=stream,
             on_progress=on_progress,
         )

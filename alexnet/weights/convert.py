@@ -1,64 +1,75 @@
-"""Weights of other frameworks, brought into a network of ours by order and shape."""
+"""Weights of other frameworks, brought into a network of ours."""
 
 from __future__ import annotations
 
-import inspect
 import json
-import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alexnet import models
 from alexnet.card import ModelCard, Preprocessing
+from alexnet.config import Fit
 from alexnet.errors import UserError
 from alexnet.models import ConvNet
-from alexnet.models._build import maps_px
-from alexnet.weights._files import Format, detect, read_file, sha256_of
-from alexnet.weights._fit import empty_net, mismatches
-from alexnet.weights.mxnet import read_params
-from alexnet.weights.native import is_native, read_tensors
-from alexnet.weights.torchvision import read_state_dict
+from alexnet.weights._choose import Choice, choose, expected_entries
+from alexnet.weights._files import read_file, sha256_of
+from alexnet.weights._read import read_foreign
+from alexnet.weights.foreign.net import ForeignNet, Pixels
 
-_FORMAT_NAMES: dict[Format, str] = {
-    "mxnet": "MXNet NDArray",
-    "torch": "PyTorch state dict",
-    "safetensors": "safetensors",
-}
-_LARGEST_PX = 1024  # images tried when the size is worked out from the first dense layer
+Channels = Literal["rgb", "bgr"]
+
+_GREY_LEVELS = 255
+# Means of ImageNet's training images in Caffe's ilsvrc_2012_mean.npy, red first.
+_CAFFE_MEAN = (122.67891434, 116.66876762, 104.00698793)
+_CAFFE_SIDE_PX = 256  # to which it brought images before it cut its input out of them
+_IMAGENET_NETS = ("alexnet_owt", "alexnet_2012")  # those that MXNet's model zoos hold, trained as torchvision's
 
 
 def convert(
     source: str | Path,
-    model_name: str,
-    class_names: Sequence[str] | None,
+    model_name: str | None = None,
+    class_names: Sequence[str] | None = None,
     *,
     options: dict[str, Any] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     resize_px: int | None = None,
+    fit: Fit | None = None,
+    prototxt: str | Path | None = None,
+    mean_image: str | Path | None = None,
+    channels: Channels | None = None,
 ) -> tuple[ConvNet, ModelCard]:
-    """The network `model_name` with the weights of another framework's file, in eval mode, and its card.
+    """The network with the weights of another framework's file, in eval mode, and its card.
 
-    The file is an MXNet NDArray file, a PyTorch state dict or a foreign `.safetensors`, found by its content. Its
-    layers are the pairs NAME.weight, NAME.bias (or NAME_weight, NAME_bias), convolutions before dense layers and
-    each kind in the order of the names, numbers counted as numbers; they go to the network's layers in turn.
+    The format is found by the content: MXNet's NDArray, a PyTorch state dict, a foreign `.safetensors`, Caffe's
+    `.caffemodel`, ONNX, Keras (`.keras`, `.h5`) or MatConvNet's `.mat`; see docs/old-weights.md.
+    Where the file says what its layers do, the network must do the same; where it holds pairs NAME.weight, NAME.bias
+    alone, they go to the network's layers by shape, convolutions before dense layers and each kind in the order of
+    their names, numbers counted as numbers, or else in the file's.
 
     Args:
         source: the file.
-        model_name: a name of `alexnet.models`.
-        class_names: name of each output, in order; None: their numbers.
-        options: arguments of the network, such as `activation`, which weights do not hold. `num_classes`,
+        model_name: a name of `alexnet.models`; None: the one that fits.
+        class_names: name of each output, in order; None: those in the file, or their numbers.
+        options: arguments of the network, such as `activation`, which weights alone do not hold. `num_classes`,
             `in_channels` and `image_px` are worked out from the shapes where they are not given.
-        mean: what was subtracted from each channel of the pixels (0..1) the weights were trained on.
-        std: what each channel was then divided by. Without `mean` and `std`, those are 0 and 1 for MXNet
-            (`ToTensor` alone) and the network's usual ones otherwise.
-        resize_px: side that images are brought to before the network's input is cut out; None: the input's own.
+        mean: what was subtracted from each channel of the pixels (0..1, red first) the weights were trained on.
+        std: what each channel was then divided by. Without `mean` and `std`, those are what the file says; for
+            Caffe's nets ImageNet's mean and 1/255; 0 and 1 for Keras and the tutorial's nets of MXNet (`ToTensor`
+            alone); and the network's usual ones otherwise.
+        resize_px: side that images are brought to before the network's input is cut out; None: that of the mean
+            image, 256 for Caffe's nets of 193 to 255 px, the input's own otherwise.
+        fit: what becomes of images that are not square; None: squash for Caffe's nets, as Caffe did, crop otherwise.
+        prototxt: for Caffe: the net's description, where it is not in the file.
+        mean_image: for Caffe: its mean image, a `.binaryproto` or `.npy`, instead of `mean`.
+        channels: order of colours that the first layer's weights take; None: what the format implies (bgr for Caffe).
+            They are reordered to red, green, blue.
 
     Raises:
         UserError: the file is missing, damaged, native already or of no known format; its layers do not fit
@@ -67,38 +78,151 @@ def convert(
     source = Path(source)
     if isinstance(class_names, str):
         raise UserError("class_names is a list of names, not one string")
-    facts = models.facts(model_name)
-    kind, tensors = _read(source)
-    layers = _pair(source, tensors)
-    chosen = _choose_options(model_name, layers, options or {})
-    model = empty_net(model_name, chosen)
-    if models.has_batch_norm(model):
-        raise UserError(f"{model_name} is this package's own network: nothing else writes weights for it")
-    _fill(model, layers, source, model_name)
-    class_names = tuple(map(str, range(chosen["num_classes"]))) if class_names is None else class_names
+    if mean is not None and mean_image is not None:
+        raise UserError("give a mean of each channel or a mean image, not both")
+    net = read_foreign(
+        source,
+        prototxt=None if prototxt is None else Path(prototxt),
+        mean=None if mean_image is None else Path(mean_image),
+    )
+    pixels = _chosen_pixels(source, net, channels)
+    image = None if pixels is None or mean is not None else pixels.mean_image
+    given = dict(options or {})
+    choice = choose(source, net, model_name, given)
+    if image is not None and image.shape[1:] == (1, 1):
+        image = None
+    if image is not None:
+        if "mean_image" not in choice.options:
+            raise UserError(f"{choice.model_name} takes no mean image: give its channels' means with --mean")
+        choice = choose(source, net, choice.model_name, given | {"mean_image": True})
+    chosen = choice.options
+    if class_names is None:
+        class_names = net.class_names
+    if class_names is None:
+        class_names = tuple(map(str, range(chosen["num_classes"])))
     if len(class_names) != chosen["num_classes"]:
         raise UserError(
             f"{source} has {chosen['num_classes']} outputs, and {len(class_names)} class names were given: "
             "name each output once, in order"
         )
-    if mean is None and std is None:
-        mean, std = _default_scaling(kind, chosen["in_channels"], facts)
-    elif mean is None or std is None:
-        raise UserError("give both mean and std, or neither")
+    preprocessing, remark = _preprocessing(net, pixels, choice, mean, std, resize_px)
+    preprocessing = replace(preprocessing, fit=fit or ("squash" if pixels and pixels.squashes else "crop"))
+    _fill(choice, is_bgr=pixels is not None and pixels.bgr)
+    if image is not None:
+        _fill_mean_image(source, choice.model, image, preprocessing)
+    remarks = [f"sha256 {sha256_of(source)}", *([remark] if remark else [])]
     card = ModelCard(
-        model=model_name,
+        model=choice.model_name,
         options=chosen,
         class_names=tuple(class_names),
-        preprocessing=Preprocessing(
-            image_px=chosen["image_px"],
-            in_channels=chosen["in_channels"],
-            mean=tuple(mean),
-            std=tuple(std),
-            resize_px=resize_px,
-        ),
-        source=f"{source.name} ({_FORMAT_NAMES[kind]}, sha256 {sha256_of(source)})",
+        preprocessing=preprocessing,
+        source=f"{source.name} ({net.what}, {', '.join(remarks)}){f'; {net.published}' if net.published else ''}",
     )
-    return model.eval(), card
+    return choice.model.eval(), card
+
+
+def _chosen_pixels(source: Path, net: ForeignNet, channels: Channels | None) -> Pixels | None:
+    """What is known of the net's input, with the order of colours that was given."""
+    pixels = net.pixels
+    if channels is None:
+        return pixels
+    in_channels = net.layers[0].weight.shape[1] if net.layers else 0
+    if in_channels != 3:
+        raise UserError(
+            f"{source} has inputs of {in_channels} channels, which have no order of colours: drop channels"
+        )
+    return replace(pixels or Pixels(scale=None), bgr=channels == "bgr")
+
+
+def _preprocessing(
+    net: ForeignNet,
+    pixels: Pixels | None,
+    choice: Choice,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    resize_px: int | None,
+) -> tuple[Preprocessing, str]:
+    """How images become input, and what of it was assumed."""
+    in_channels, image_px = choice.options["in_channels"], choice.options["image_px"]
+    remark = ""
+    if pixels is None or pixels.scale is None:
+        if (mean is None) != (std is None):
+            raise UserError("give both mean and std, or neither")
+        if mean is None or std is None:
+            mean, std = _default_scaling(net.what, choice.model_name, in_channels)
+    else:
+        std = (1 / (_GREY_LEVELS * pixels.scale),) * in_channels if std is None else std
+        if mean is None:
+            levels, remark = _mean_levels(pixels, in_channels)
+            mean = tuple(level / _GREY_LEVELS for level in levels)
+        if net.what != "Keras" and resize_px is None:
+            is_large = _CAFFE_SIDE_PX * 3 // 4 < image_px < _CAFFE_SIDE_PX
+            side = max(
+                _CAFFE_SIDE_PX if is_large else 0, 0 if pixels.mean_image is None else pixels.mean_image.shape[1]
+            )
+            resize_px = side if side > image_px else None
+    return (
+        Preprocessing(
+            image_px=image_px, in_channels=in_channels, mean=tuple(mean), std=tuple(std), resize_px=resize_px
+        ),
+        remark,
+    )
+
+
+def _mean_levels(pixels: Pixels, in_channels: int) -> tuple[Sequence[float], str]:
+    """Mean of each channel in grey levels, and whether it was assumed."""
+    if pixels.mean_image is not None and pixels.mean_image.shape[0] == in_channels:
+        return [float(value) for value in pixels.mean_image.mean(axis=(1, 2), dtype=np.float64)], ""
+    if pixels.mean is not None:
+        return pixels.mean, ""
+    return (_CAFFE_MEAN, "ImageNet's mean assumed") if in_channels == 3 else ((0.0,) * in_channels, "no mean assumed")
+
+
+def _default_scaling(what: str, model_name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation the file's weights were most likely trained with."""
+    facts = models.facts(model_name)
+    is_zoo = what == "MXNet NDArray" and model_name in _IMAGENET_NETS
+    if what in ("MXNet NDArray", "Keras") and not is_zoo:  # Gluon's ToTensor scales to 0..1 and does no more
+        return (0.0,) * in_channels, (1.0,) * in_channels
+    if in_channels != len(facts.mean):
+        raise UserError(f"give the mean and std of the {in_channels} channels the weights were trained on")
+    return facts.mean, facts.std
+
+
+def _fill(choice: Choice, *, is_bgr: bool) -> None:
+    """Give the layers' values, as fp32, to the network, which is on the meta device."""
+    values = [tensor for layer in choice.layers for tensor in (layer.weight, layer.bias)]
+    state: dict[str, Tensor] = {
+        name: tensor.detach().to(torch.float32, copy=True).contiguous()
+        for (name, _), tensor in zip(expected_entries(choice.model), values, strict=True)
+    }
+    if is_bgr:
+        first = next(iter(state))
+        state[first] = state[first].flip(1).contiguous()
+    choice.model.load_state_dict(state, strict=False, assign=True)
+
+
+def _fill_mean_image(source: Path, model: ConvNet, image: np.ndarray, how: Preprocessing) -> None:
+    """What the centre of the mean image differs from the channels' means, in the units of the normalised input."""
+    C, H, W = image.shape
+    px = how.image_px
+    if how.in_channels != C or H != W or px > H:
+        raise UserError(
+            f"the mean image of {source} has the shape {C}x{H}x{W}; images of {how.in_channels}x{px}x{px} need one "
+            "that is square and not smaller"
+        )
+    cut = (H - px) // 2  # as Caffe's DataTransformer cuts the centre
+    centre = torch.from_numpy(np.ascontiguousarray(image[:, cut : cut + px, cut : cut + px])).double() / _GREY_LEVELS
+    mean_C11, std_C11 = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (how.mean, how.std))
+    left = ((centre - mean_C11) / std_C11).float()
+    model.load_state_dict({"features.mean_image.image": left}, strict=False, assign=True)
+
+
+def imagenet_class_names() -> tuple[str, ...]:
+    """Names of ImageNet's 1000 classes of 2012 in the order of their synsets, as torchvision publishes them."""
+    from torchvision.models import AlexNet_Weights
+
+    return tuple(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
@@ -124,128 +248,3 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     if not names:
         raise UserError(f"{path} names no class")
     return tuple(names)
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A convolution or dense layer of the file."""
-
-    weight_name: str
-    weight: Tensor
-    bias_name: str
-    bias: Tensor
-
-
-def _read(source: Path) -> tuple[Format, dict[str, Tensor]]:
-    kind = detect(source)
-    if kind is None:
-        raise UserError(
-            f"{source} is neither an MXNet .params, a PyTorch .pth nor a .safetensors file, or is damaged"
-        )
-    if kind == "mxnet":
-        return kind, {name: torch.from_numpy(array) for name, array in read_params(source).items()}
-    if kind == "torch":
-        return kind, read_state_dict(source)
-    if is_native(source):
-        raise UserError(f"{source} is in the native format already: use it as it is")
-    return kind, read_tensors(source)
-
-
-def _pair(source: Path, tensors: dict[str, Tensor]) -> list[_Layer]:
-    """The file's layers in their order; raises `UserError` for anything that is no weight with its bias."""
-    parts: dict[str, dict[str, str]] = {}
-    for name, tensor in tensors.items():
-        match = re.fullmatch(r"(?:(.*)[._])?(weight|bias)", name, re.DOTALL)
-        if not match:
-            raise UserError(
-                f"{source}: {name!r} is neither a weight nor a bias; "
-                "only nets of convolutions and dense layers can be converted"
-            )
-        if not tensor.is_floating_point():
-            raise UserError(f"{source}: {name!r} holds {tensor.dtype}, not floating-point numbers: a quantised net?")
-        parts.setdefault(match[1] or "", {})[match[2]] = name
-    layers = []
-    # A classifier sorts before features: convolutions, with their four dimensions, go first.
-    for stem in sorted(parts, key=lambda stem: (-_ndim(parts[stem], tensors), _natural(stem))):
-        names = parts[stem]
-        if len(names) < 2:
-            lacking = "bias" if "weight" in names else "weight"
-            raise UserError(f"{source}: {stem!r} has no {lacking}; every layer here has a weight and a bias")
-        layers.append(_Layer(names["weight"], tensors[names["weight"]], names["bias"], tensors[names["bias"]]))
-    return layers
-
-
-def _ndim(names: dict[str, str], tensors: dict[str, Tensor]) -> int:
-    return tensors[names["weight"]].ndim if "weight" in names else 0
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key under which conv9 comes before conv10; digits stay text, for int() refuses very long ones."""
-    key = []
-    for position, part in enumerate(re.split(r"([0-9]+)", name)):
-        digits = part.lstrip("0")
-        key.append((len(digits), digits) if position % 2 else (0, part))
-    return key
-
-
-def _choose_options(model_name: str, layers: list[_Layer], given: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of the network: those given, those the shapes imply, then its own defaults."""
-    build = getattr(models, model_name)
-    chosen = {name: parameter.default for name, parameter in inspect.signature(build).parameters.items()}
-    unknown = sorted(set(given) - set(chosen))
-    if unknown:
-        raise UserError(f"{model_name} takes no option {', '.join(unknown)}: it knows {', '.join(chosen)}")
-    if layers and layers[-1].weight.ndim == 2:
-        chosen["num_classes"] = layers[-1].weight.shape[0]
-    if layers and layers[0].weight.ndim == 4:
-        chosen["in_channels"] = layers[0].weight.shape[1]
-    dense = next((layer.weight for layer in layers if layer.weight.ndim == 2), None)
-    if dense is not None:
-        chosen["image_px"] = _infer_px(model_name, dense.shape[1])
-    return chosen | given
-
-
-def _infer_px(model_name: str, inputs: int) -> int:
-    """Side of the images whose maps, flattened, have `inputs` values: the native one, else the smallest.
-
-    The native side as well where no image gives that many: the shapes then disagree, and are listed.
-    """
-    native_px = models.facts(model_name).native_px
-    features = empty_net(model_name, {}).features
-    maps = [layer.out_channels for layer in features if isinstance(layer, nn.Conv2d)][-1]
-    side = math.isqrt(inputs // maps)
-    if side * side * maps != inputs or maps_px(features, native_px) == side:
-        return native_px
-    return next((px for px in range(1, _LARGEST_PX + 1) if maps_px(features, px) == side), native_px)
-
-
-def _fill(model: ConvNet, layers: list[_Layer], source: Path, model_name: str) -> None:
-    """Give the layers' values, as fp32, to `model`, which is on the meta device; raises `UserError` on misfit."""
-    expected = [(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()]
-    values = []
-    found = []
-    for layer in layers:
-        for name, tensor in ((layer.weight_name, layer.weight), (layer.bias_name, layer.bias)):
-            values.append(tensor)
-            found.append((name, tuple(tensor.shape)))
-    table = mismatches(expected, found)
-    if table:
-        ours, theirs = len(expected) // 2, len(layers)
-        count = f"it has {theirs} layers, not {ours}" if ours != theirs else "shapes differ"
-        raise UserError(f"{source} does not fit {model_name}: {count}\n{table}")
-    state = {
-        name: tensor.detach().to(torch.float32, copy=True).contiguous()
-        for (name, _), tensor in zip(expected, values, strict=True)
-    }
-    model.load_state_dict(state, assign=True)
-
-
-def _default_scaling(
-    kind: Format, in_channels: int, facts: models.ModelFacts
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation the file's weights were most likely trained with."""
-    if kind == "mxnet":  # Gluon's ToTensor scales to 0..1 and does no more
-        return (0.0,) * in_channels, (1.0,) * in_channels
-    if in_channels != len(facts.mean):
-        raise UserError(f"give the mean and std of the {in_channels} channels the weights were trained on")
-    return facts.mean, facts.std

@@ -30,18 +30,22 @@ _SPARSE_STORAGE = {1: "row_sparse", 2: "csr"}
 _MAX_NDIM = 32  # numpy's before 2.0; layers have 4 at most
 
 
-def read_params(path: str | Path) -> dict[str, np.ndarray]:
+def read_params(path: str | Path, content: bytes | None = None) -> dict[str, np.ndarray]:
     """All arrays of an MXNet NDArray file by name, in the file's order and its dtypes.
 
     The prefixes `arg:` and `aux:` that `Module` writes are dropped: the first marks weights, the second running
     statistics, and no name may occur under both. Arrays without names are called "0", "1", ...
+
+    Args:
+        path: the file.
+        content: its bytes, where they are known already, as from an archive; `path` then serves for errors.
 
     Raises:
         UserError: the file is missing, truncated or damaged (with the offset), or it holds sparse arrays, number
             types other than fp16, fp32, fp64, uint8, int8, int32 and int64, or arrays without values.
     """
     path = Path(path)
-    reader = _Reader(path, read_file(path))
+    reader = _Reader(path, read_file(path) if content is None else content)
     if reader.integer("Q", "the file's magic number") != MXNET_LIST_MAGIC:
         raise UserError(f"{path} is not an MXNet NDArray file")
     reader.integer("Q", "the reserved number")
@@ -97,18 +101,18 @@ def _read_names(reader: _Reader, arrays: int) -> list[str]:
         return [str(index) for index in range(arrays)]
     if count != arrays:
         reader.fail(f"{count} names for {arrays} arrays", back=8)
-    names = []
+    names: dict[str, None] = {}  # in their order
     for index in range(count):
         length = reader.integer("Q", f"the length of name {index}")
         name = reader.take(length, f"name {index}")
         try:
-            names.append(bytes(name).decode("utf-8").removeprefix("arg:").removeprefix("aux:"))
+            text = bytes(name).decode("utf-8").removeprefix("arg:").removeprefix("aux:")
         except UnicodeDecodeError:
             reader.fail(f"name {index} is not UTF-8", back=length)
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{reader.path}: the name {twice!r} occurs twice (names begin at byte {start})")
-    return names
+        if text in names:
+            raise UserError(f"{reader.path}: the name {text!r} occurs twice (names begin at byte {start})")
+        names[text] = None
+    return list(names)
 
 
 class _Reader:

@@ -100,8 +100,8 @@ def read_pretrained(source: str, model_name: str) -> PretrainedWeights:
 
     Args:
         source: `torchvision:IMAGENET1K_V1`, downloaded once to torch's own cache; the name of weights that come with
-            the package, see `weights.shipped`; a run folder; or a file: a `.safetensors`, an MXNet `.params` or a
-            torch state dict.
+            the package, see `weights.shipped`; a run folder; or a file: a `.safetensors`, or any that `convert`
+            reads.
         model_name: a name of `alexnet.models`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from pathlib import Path
 
 import torch
@@ -14,15 +15,16 @@ from alexnet.errors import UserError
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a state dict on the CPU, by name, in the file's order and dtypes.
 
-    The dict may lie in a checkpoint under `state_dict` or `model` (as torchvision's reference scripts write it), and
-    its names may begin with `module.`, as those of `DataParallel` do. No code in the file is run.
+    The dict may lie in a checkpoint under `state_dict`, `model` (as torchvision's reference scripts write it),
+    `model_state_dict` or `net`, and its names may begin with `module.`, as those of `DataParallel` do. No code in the
+    file is run.
 
     Raises:
         UserError: the file is damaged, or holds something other than a state dict.
     """
     path = Path(path)
     content = _load(path)
-    for key in ("state_dict", "model"):
+    for key in ("state_dict", "model", "model_state_dict", "net"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
@@ -37,7 +39,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def _load(path: Path) -> object:
     try:
         # torchvision's reference scripts keep their arguments beside the weights: a Namespace runs nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles, which fail below or hold tensors all the same
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle or zip fails in any way; none of them is ours
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -180,6 +180,38 @@ def test_convert_refuses_what_it_cannot_do(alexnet, tmp_path: Path) -> None:
         assert not (tmp_path / words[1]).exists()
 
 
+def test_convert_finds_the_network_and_says_where_weights_came_from(alexnet, tmp_path: Path) -> None:
+    import torch
+
+    from alexnet import models, weights
+
+    torch.save(models.tiny_alexnet().state_dict(), tmp_path / "net.pt")
+    done = alexnet("convert", "net.pt", "net.safetensors", "--mean", 0.5, 0.5, 0.5, "--std", 1, 1, 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "net.safetensors: tiny_alexnet, 10 classes, 32 px"
+    assert second.startswith("from net.pt (PyTorch state dict, sha256 ")
+    card = weights.read_card(tmp_path / "net.safetensors")
+    assert card.class_names == tuple("0123456789")
+    assert card.preprocessing.mean == (0.5,) * 3
+
+
+def test_convert_explains_a_mean_it_does_not_take(alexnet, tmp_path: Path) -> None:
+    import torch
+
+    from alexnet import models
+
+    torch.save(models.tiny_alexnet().state_dict(), tmp_path / "net.pt")
+    for mean, problem in (
+        ((104, 117, 123), "in 0..1, red first: divide by 255, --mean 0.4078 0.4588 0.4824"),
+        (("a", "b"), "takes one file, or a number for each channel"),
+        (("mean.npy",), "is no .caffemodel: drop --mean mean.npy"),
+    ):
+        done = alexnet("convert", "net.pt", "net.safetensors", "--mean", *mean, cwd=tmp_path)
+        assert done.returncode == 2
+        assert problem in done.stderr
+
+
 def test_lists(alexnet) -> None:
     recipes = json.loads(alexnet("recipes", "--json").stdout)
     assert {
@@ -197,20 +229,20 @@ def test_lists(alexnet) -> None:
 
 def test_start_twice(alexnet, pets: Path, tmp_path: Path) -> None:
     begin = ("start", pets, "--no-open", "--out", tmp_path / "run")
-    done = alexnet(*begin, "--minutes", 0.0001)  # the fewest epochs, on any machine
+    done = alexnet(*begin, "--minutes", 0.0001)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "found 16 images of 2 classes: 8 of each"
     assert lines[1].startswith("split: ")
-    assert any(line.startswith("plan: fine-tune small for 5 epochs on ") for line in lines)
+    assert any(line.startswith("plan: a linear classifier on the features of small, fitted to ") for line in lines)
     assert f"  alexnet predict {tmp_path / 'run'} PHOTO ..." in done.stdout
     report = (tmp_path / "run/report.html").read_text().replace("<span>", "").replace("</span>", "")
     assert f"alexnet start {shlex.quote(str(pets))}" in html.unescape(report)
     again = alexnet(*begin)
     assert again.returncode == 0, again.stderr
     assert f"nothing is new since {tmp_path / 'run'} was trained" in again.stdout
-    longer = alexnet(*begin, "--minutes", 0.0001)  # the fewest epochs, on any machine
-    assert f"plan: fine-tune {tmp_path / 'run'} for 5 epochs" in longer.stdout
+    longer = alexnet(*begin, "--minutes", 0.0001)
+    assert f"on the features of {tmp_path / 'run'}, fitted to" in longer.stdout
     assert (tmp_path / "run.previous/result.json").is_file()
 
 

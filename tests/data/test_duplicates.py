@@ -36,7 +36,8 @@ def test_copies_sizes_and_qualities_are_found_and_nothing_else(tmp_path: Path) -
         Image.new("RGB", (50, 50), (90, 90, 91 if name == "flat" else 92)).save(tmp_path / f"{name}.png")
     paths = sorted(path.name for path in tmp_path.iterdir())
     seen = []
-    groups = duplicates.find(tmp_path, paths, lambda done, total: seen.append((done, total)))
+    groups, bad = duplicates.find(tmp_path, paths, lambda done, total: seen.append((done, total)))
+    assert [(Path(each.path).name, "truncated" in each.reason) for each in bad] == [("broken.png", True)]
     named = {tuple(paths[i] for i in group.members): group.is_exact for group in groups}
     assert named == {("03.png", "copy.png"): True, ("05.png", "large.jpg", "small.webp"): False}
     assert seen[-1] == (len(paths), len(paths))
@@ -45,4 +46,4 @@ def test_copies_sizes_and_qualities_are_found_and_nothing_else(tmp_path: Path) -
 @pytest.mark.parametrize("n", [0, 1])
 def test_nothing_to_compare(tmp_path: Path, n: int) -> None:
     photo(0).save(tmp_path / "0.png")
-    assert duplicates.find(tmp_path, ["0.png"][:n]) == []
+    assert duplicates.find(tmp_path, ["0.png"][:n]) == ([], [])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from alexnet import models
@@ -30,13 +32,15 @@ def test_the_temperature_labels_were_drawn_with_is_found(temperature: float) -> 
     assert calibrate.fit_temperature(log_p_NK, labels_N) == pytest.approx(temperature, rel=0.05)
 
 
-def test_a_few_images_that_are_all_right_do_not_make_a_network_certain() -> None:
+@pytest.mark.parametrize("label", [0, 1])
+def test_few_images_move_the_temperature_little(label: int) -> None:
+    """30 images that are all right, or all wrong: the mode of the posterior under a log-normal prior, by scipy."""
     log_p_NK = torch.tensor([[2.0, 0.0]]).log_softmax(1).repeat(30, 1)
-    calibrated = calibrate.with_temperature(
-        log_p_NK,
-        Calibration(temperature=calibrate.fit_temperature(log_p_NK, torch.zeros(30).long()), n=30, coverage=()),
-    )
-    assert calibrated.exp()[0, 0] == pytest.approx(1 - 1 / 64, abs=1e-3)  # 1 / 32 of the label, over two classes
+    margin = 2.0 if label == 0 else -2.0
+    mode = minimize_scalar(lambda log_t: 30 * np.logaddexp(0, -margin / np.exp(log_t)) + log_t**2 / (2 * 0.25**2))
+    found = calibrate.fit_temperature(log_p_NK, torch.full((30,), label))
+    assert found == pytest.approx(np.exp(mode.x), rel=1e-3)
+    assert 0.7 < found < 4
 
 
 def test_the_threshold_keeps_the_accuracy_of_given_answers() -> None:

@@ -121,6 +121,15 @@ def test_the_centre_square_is_seen(classifier, height, width):
     near(classifier.predict(image), expected(classifier, image[top : top + 16, left : left + 16]))
 
 
+def test_the_whole_picture_is_seen_where_training_saw_it(classifier):
+    image = pixels(6, 4, 32, 3)
+    how = replace(classifier.card.preprocessing, fit="squash")
+    squashing = Classifier(classifier.model, replace(classifier.card, preprocessing=how), FP32)
+    x_1CHW = torch.from_numpy(image).permute(2, 0, 1)[None]
+    squashed = torch.nn.functional.interpolate(x_1CHW, (16, 16), mode="bilinear", antialias=True)
+    near(squashing.predict(image), expected(classifier, squashed[0].permute(1, 2, 0).numpy()))
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 7), (301, 200), (3, 500)])
 def test_odd_sizes_are_taken(classifier, tmp_path, height, width):
     file = write(tmp_path / "odd.png", pixels(7, height, width, 3))

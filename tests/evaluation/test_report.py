@@ -21,6 +21,7 @@ from alexnet.evaluation.metrics import Evaluation, Metrics
 from alexnet.evaluation.report import (
     Mistake,
     ReportContent,
+    add_links,
     calibration_plot,
     curves,
     curves_svg,
@@ -391,3 +392,28 @@ def test_a_failed_report_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be shown"):
         render(tmp_path, filters_OCHW=np.ones((1, 2, 3, 3)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changes", EDGES.values(), ids=EDGES.keys())
+def test_the_report_says_the_same_in_chinese(tmp_path: Path, changes: dict[str, Any]) -> None:
+    english, chinese = (render(tmp_path, **changes, language=each)[1].text for each in ("en", "zh-TW"))
+    for figures in (r"\d+(?:\.\d+)?%", r"\d+\.\d{4}"):
+        assert sorted(re.findall(figures, english)) == sorted(re.findall(figures, chinese))
+    # Names and commands stay as they are; four words in a row, each of four letters or more, are a sentence.
+    assert not re.findall(r"(?:\b[a-z]{4,}\b[ ,]+){4}", chinese)
+
+
+def test_the_report_links_to_pages_that_are_there(tmp_path: Path) -> None:
+    html, _ = render(tmp_path)
+    report = tmp_path / "report.html"
+    add_links(report)
+    assert report.read_text(encoding="utf-8") == html
+    (tmp_path / "explorer.html").write_text("")
+    (tmp_path / "explain").mkdir()
+    (tmp_path / "explain/explain.html").write_text("")
+    add_links(report)
+    add_links(report)
+    assert Page(report.read_text(encoding="utf-8")).addresses[:2] == ["explorer.html", "explain/explain.html"]
+    (tmp_path / "explorer.html").unlink()
+    add_links(report)
+    assert Page(report.read_text(encoding="utf-8")).addresses[0] == "explain/explain.html"

@@ -88,7 +88,7 @@ def test_both_variants_take_each_others_weights():
 
 
 def test_an_unknown_variant_is_refused():
-    with pytest.raises(UserError, match="unknown variant 'caffe': choose paper or source"):
+    with pytest.raises(UserError, match="unknown variant 'caffe': choose paper, source, bvlc_alexnet"):
         models.alexnet_2012(variant="caffe")
     with pytest.raises(UserError, match="alexnet takes no option variant"):
         models.create("alexnet", variant="source")
@@ -265,3 +265,24 @@ def test_the_tests_that_the_documentation_names_are_there():
     }
     assert len(named) > 20
     assert named <= defined
+
+
+@pytest.mark.parametrize("variant", ["bvlc_alexnet", "caffenet", "imgclsmob"])
+@pytest.mark.parametrize("px", [224, 227])
+def test_rebuilt_nets_make_maps_of_6_px_at_caffes_and_the_papers_size(variant, px):
+    """Poolings reach over the edge: 54 or 55 px maps become 27, 27 become 13, 13 become 6."""
+    net = shapes_only(variant=variant, image_px=px)
+    assert net.features(torch.empty(1, 3, px, px, device="meta")).shape == (1, 256, 6, 6)
+    assert models.count_parameters(net) == (62_378_344 if variant == "imgclsmob" else 60_965_224)
+    names = [name for name, _ in net.features.named_children()][2:4]
+    assert names == (["pool1", "norm1"] if variant == "caffenet" else ["norm1", "pool1"])
+
+
+def test_a_mean_image_is_subtracted_and_is_none_of_the_usual_weights():
+    assert not any("mean_image" in name for name in shapes_only().state_dict())
+    net = models.alexnet_2012(image_px=67, num_classes=2, variant="caffenet", mean_image=True).eval()
+    x_NCHW, image_CHW = noise(2, 3, 67, 67), noise(3, 67, 67)
+    with torch.no_grad():
+        without = net(x_NCHW)  # zeros until weights bring one
+        net.features.mean_image.image.copy_(image_CHW)
+        assert torch.allclose(net(x_NCHW + image_CHW), without, atol=1e-5)

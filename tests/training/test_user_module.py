@@ -111,7 +111,9 @@ def test_resuming_gives_the_same_bits(tmp_path: Path) -> None:
         alexnet.resume(tmp_path / "run", data=source(), model=nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
     other, labels = images()
     with pytest.raises(UserError, match="the images of shades are not those"):
-        alexnet.resume(tmp_path / "run", data=from_arrays(255 - other, labels, "abc", name="shades"), model=net(5))
+        alexnet.resume(
+            tmp_path / "run", data=from_arrays(255 - other, labels, ["a", "b", "c"], name="shades"), model=net(5)
+        )
     run = alexnet.resume(tmp_path / "run", data=source(), model=net(5))
     expected, found = (load_file(folder / "model.safetensors") for folder in (whole, run))
     assert all(torch.equal(expected[name], found[name]) for name in expected)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from alexnet import models
 from alexnet.errors import UserError
 from alexnet.weights import convert, load, read_class_names, save
-from alexnet.weights.convert import _infer_px
+from alexnet.weights._choose import infer_px
 
 TEN = tuple("0123456789")
 
@@ -118,7 +118,7 @@ def test_image_size_from_the_first_dense_layer(tmp_path, write_params, name, px,
     ("name", "inputs"), [("alexnet", 6400), ("alexnet_2012", 9216), ("alexnet_owt", 9216), ("lenet", 256)]
 )
 def test_the_native_image_size_is_preferred_to_the_smallest(name, inputs):
-    assert _infer_px(name, inputs) == models.facts(name).native_px
+    assert infer_px(name, inputs) == models.facts(name).native_px
 
 
 def test_options_that_weights_do_not_tell(tmp_path, write_params):

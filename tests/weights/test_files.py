@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,3 +46,36 @@ def test_mxnet_lists_and_others(tmp_path):
     ]:
         path.write_bytes(content)
         assert detect(path) == kind
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind"),
+    [
+        ("*.caffemodel", "caffe"),
+        ("*.onnx", "onnx"),
+        ("*.mat", "mat"),
+        ("*.h5", "hdf5"),
+        ("*.keras", "keras"),
+        ("*.params", "mxnet"),
+        ("*.prototxt", "text"),
+        ("*.binaryproto", None),
+    ],
+)
+def test_files_of_other_frameworks_under_any_name(tmp_path, pattern, kind):
+    files = sorted(GOLDEN.glob(pattern))
+    assert files
+    for file in files:
+        (tmp_path / "renamed.bin").write_bytes(file.read_bytes())
+        assert detect(tmp_path / "renamed.bin") == kind, file.name
+
+
+def test_an_archive_of_something(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.params", b"")
+    assert detect(path) == "zip"
+    path.write_bytes(path.read_bytes()[:20])
+    assert detect(path) == "torch"  # whose reader says that it is damaged

@@ -221,3 +221,13 @@ def test_numpy_shapes_as_mxnet_wrote_them():
     assert found["scalar"].shape == ()
     assert found["scalar"] == 2.5
     np.testing.assert_array_equal(found["vector"], np.array([1, 2, 3], np.float32))
+
+
+def test_many_names_and_one_of_them_twice(tmp_path):
+    """Each is looked up once, not compared with all others."""
+    one = v2((1,), 3, b"\x07")
+    names = [f"{i}".encode() for i in range(40_000)]
+    assert len(read(tmp_path, params(*[one] * 40_000, names=tuple(names)))) == 40_000
+    names[-1] = b"39998"
+    with pytest.raises(UserError, match="'39998' occurs twice"):
+        read(tmp_path, params(*[one] * 40_000, names=tuple(names)))

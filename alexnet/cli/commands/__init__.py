@@ -14,9 +14,12 @@ from alexnet.cli.commands.bench import bench
 from alexnet.cli.commands.convert import convert
 from alexnet.cli.commands.data import data_command
 from alexnet.cli.commands.evaluate import evaluate
+from alexnet.cli.commands.explain import explain
+from alexnet.cli.commands.export import export
 from alexnet.cli.commands.models import models_command
 from alexnet.cli.commands.predict import predict
 from alexnet.cli.commands.recipes import recipes_command
+from alexnet.cli.commands.serve import serve
 from alexnet.cli.commands.start import start
 from alexnet.cli.commands.study import study
 from alexnet.cli.commands.train import train
@@ -27,7 +30,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "baseline": baseline,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
+    "explain": explain,
     "convert": convert,
+    "export": export,
     "data": data_command,
     "study": study,
     "recipes": recipes_command,

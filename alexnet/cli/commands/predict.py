@@ -11,9 +11,9 @@ from tyro.conf import Positional, arg
 
 from alexnet.cli import show
 from alexnet.cli.commands.common import OK, SOME_FAILED
+from alexnet.cli.words import WORDS
 from alexnet.errors import UserError
-
-_WORDS = {"none": "none of these"}
+from alexnet.language import Words
 
 
 def predict(
@@ -39,12 +39,13 @@ def predict(
     """
     from alexnet import runtime
     from alexnet.evaluation import Failure, load
+    from alexnet.evaluation.calibrate import NONE, UNSURE
 
     model, files = _split(words)
     images = _find_images(files)
     runtime.start(device, "fp32")
     classifier = load(model, device=device)
-    failed = 0
+    failed, said = 0, Words(WORDS)
     for answer in classifier.predict_files(images, top, accept=accept):
         if isinstance(answer, Failure):
             failed += 1
@@ -53,7 +54,8 @@ def predict(
             show.json_object(answer.to_json(), indent=None)
         else:
             classes = ", ".join(f"{name} {p:.1%}" for name, p in answer.classes)
-            show.line(f"{answer.file}: {_WORDS.get(answer.answer, answer.answer)} ({classes})")
+            named = said.plain(answer.answer) if answer.answer in (UNSURE, NONE) else answer.answer
+            show.line(f"{answer.file}: {named} ({classes})")
     return SOME_FAILED if failed else OK
 
 

@@ -12,10 +12,11 @@ from tyro.conf import Positional
 
 from alexnet.cli import show
 from alexnet.cli.commands.common import OK, OptionalPath
-from alexnet.text import counted
+from alexnet.cli.words import WORDS
+from alexnet.language import Words
 
 if TYPE_CHECKING:
-    from alexnet.start import Look
+    from alexnet.start import Look, Plan
 
 _NAMED = 5
 
@@ -44,30 +45,29 @@ def start(
     """
     from alexnet import start as starting
     from alexnet.cli.progress import counting, observe
+    from alexnet.evaluation.report import EXPLORER
     from alexnet.run_folder import RunFolder
 
+    words = Words(WORDS)
     where = out or starting.default_out(folder)
     state = starting.begun(where)
-    with counting("looking at the photographs") as on_progress:
+    with counting(words.plain("looking")) as on_progress:
         found = starting.look(folder, on_progress)
-    _describe(found)
+    _describe(found, words)
     if minutes is None and state == "finished" and starting.is_known(found, where):
-        show.line(f"nothing is new since {where} was trained: its report is {where / 'report.html'}")
+        show.line(words.plain("nothing_new", run=where, report=where / "report.html"))
         show.result(RunFolder(where))
         return OK
     pretrained = "small"
     if state == "finished":
         pretrained = str(where)
-        show.line(f"goes on from {where}, which will be kept as {where}.previous")
+        show.line(words.plain("goes_on", run=where))
     chosen = starting.plan(found, starting.DEFAULT_MINUTES if minutes is None else minutes, pretrained, device)
-    n = len(found.folder.splits["train"].paths)
-    show.line(
-        f"plan: fine-tune {pretrained} for {counted(chosen.recipe.epochs, 'epoch')} on {counted(n, 'image')}, about "
-        f"{_duration(chosen.seconds)}" + (", uneven classes shown equally often" if chosen.balanced else "")
-    )
+    _describe_plan(chosen, pretrained, len(found.folder.splits["train"].paths), words)
     run = starting.train(found, chosen, where, observe(track=False))
     show.result(RunFolder(run))
-    _say_what_next(run, folder)
+    show.line(words.plain("explorer", path=run / EXPLORER))
+    _say_what_next(run, folder, chosen, words)
     report = run / "report.html"
     if open and _has_display():
         import webbrowser
@@ -76,39 +76,59 @@ def start(
     return OK
 
 
-def _describe(found: Look) -> None:
+def _describe(found: Look, words: Words) -> None:
     counts = found.counts()
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    each = f"from {counts[fewest]:,} ({fewest}) to {counts[most]:,} ({most})"
+    how_many = {"images": sum(counts.values()), "classes": len(counts)}
     if counts[fewest] == counts[most]:
-        each = f"{counts[most]:,} of each"
-    show.line(f"found {counted(sum(counts.values()), 'image')} of {counted(len(counts), 'class')}: {each}")
-    sizes = ", ".join(f"{len(files.paths):,} {name}" for name, files in found.folder.splits.items())
-    show.line(f"split: {sizes}")
-    _list("left out, as they cannot be read", [f"{each.path}: {each.reason}" for each in found.bad])
-    _list("show one picture", [" = ".join(files) for files, _ in found.groups])
-    _list("show one picture in two classes: decide which it is", [" = ".join(files) for files in found.leaks()])
+        show.line(words.plain("found_even", **how_many, each=counts[most]))
+    else:
+        of_each = {"fewest": counts[fewest], "fewest_name": fewest, "most": counts[most], "most_name": most}
+        show.line(words.plain("found_uneven", **how_many, **of_each))
+    sizes = [words.plain(name, n=len(files.paths)) for name, files in found.folder.splits.items()]
+    show.line(words.plain("split", sizes=words.listed(sizes)))
+    _list("unreadable", [f"{each.path}: {each.reason}" for each in found.bad], words)
+    suspects = [words.plain("suspect", file=each.file, class_name=each.suggested) for each in found.suspects]
+    _list("suspects", suspects, words)
+    _list("duplicates", [" = ".join(files) for files, _ in found.groups], words)
+    _list("leaks", [" = ".join(files) for files in found.leaks()], words)
 
 
-def _list(what: str, lines: Sequence[str]) -> None:
+def _list(what: str, lines: Sequence[str], words: Words) -> None:
     if not lines:
         return
-    show.line(f"{len(lines):,} {what}:")
+    show.line(words.plain(what, n=len(lines)))
     for line in lines[:_NAMED]:
         show.line(f"  {line}")
     if len(lines) > _NAMED:
-        show.line(f"  ... and {len(lines) - _NAMED:,} more")
+        show.line("  " + words.plain("more", n=len(lines) - _NAMED))
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+def _describe_plan(chosen: Plan, pretrained: str, images: int, words: Words) -> None:
+    seconds = chosen.seconds
+    duration = words.plain(
+        "seconds" if seconds < 90 else "minutes", n=round(seconds if seconds < 90 else seconds / 60)
+    )
+    said = words.plain(
+        "plan" if chosen.fine_tunes else "plan_probe",
+        model=pretrained,
+        n=chosen.recipe.epochs,
+        images=images,
+        duration=duration,
+    )
+    show.line(said + (words.plain("balanced") if chosen.balanced else ""))
 
 
-def _say_what_next(run: Path, folder: Path) -> None:
-    show.line("next:")
-    show.line(f"  alexnet predict {run} PHOTO ...      what is on other photographs")
-    show.line(f"  alexnet evaluate {run} --data {folder}      measure again, or on another folder")
-    show.line(f"  alexnet start {folder} --minutes 20      go on, with more photographs or more time")
+def _say_what_next(run: Path, folder: Path, chosen: Plan, words: Words) -> None:
+    show.line(words.plain("next"))
+    show.line(f"  alexnet predict {run} PHOTO ...      {words.plain('next_predict')}")
+    show.line(f"  alexnet evaluate {run} --data {folder}      {words.plain('next_evaluate')}")
+    page = run / "explorer.html"
+    show.line(f"  alexnet export {run} {page} --to explorer --data {folder}      {words.plain('next_explorer')}")
+    if chosen.fine_tunes:
+        show.line(f"  alexnet start {folder} --minutes 20      {words.plain('next_go_on')}")
+    else:
+        show.line(f"  alexnet start {folder}      {words.plain('next_more')}")
 
 
 def _has_display() -> bool:

@@ -31,7 +31,7 @@ def fit_array(pixels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], own_p
         return Images(torch.from_numpy(pixels_NHWC), labels)
     fitted = np.empty((N, px, px, spec.in_channels), np.uint8)
     for i in range(N):
-        fitted[i] = fit_image(pixels_NHWC[i], px, spec.in_channels)
+        fitted[i] = fit_image(pixels_NHWC[i], px, spec.in_channels, spec.fit)
         if spec.on_progress is not None and ((i + 1) % _PROGRESS_IMAGES == 0 or i + 1 == N):
             spec.on_progress(i + 1, N)
     return Images(torch.from_numpy(fitted), labels)

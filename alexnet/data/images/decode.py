@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from alexnet.config import Fit
 from alexnet.data.images import jpeg
 from alexnet.errors import UserError
 from alexnet.files import read_bytes, reason_of
@@ -88,8 +90,30 @@ def decode_image(file: str | Path | bytes, *, image_px: int | None = None, name:
         raise BadImageError(name, reason_of(error)) from error
 
 
-def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int) -> NDArray[np.uint8]:
-    """Bring `image` to the network's size: channels, then the short side to `image_px`, then the centre square.
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height as the head of the file `data` says, before anything is decoded and rotated.
+
+    Raises:
+        BadImageError: it is no image, or its head is broken; the message calls it `name`.
+    """
+    if not data:
+        raise BadImageError(name, "the file is empty")
+    size = jpeg.plain_size(data)
+    if size is not None:
+        return size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of a size that the caller judges
+        try:
+            with _open(data, None) as image:
+                return image.size
+        except Exception as error:
+            raise _bad(name, error) from error
+
+
+def fit_image(
+    image: Image.Image | NDArray[np.uint8], image_px: int, in_channels: int, fit: Fit = "crop"
+) -> NDArray[np.uint8]:
+    """Bring `image` to the network's size: channels, then a square of `image_px`.
 
     Grey becomes RGB by repetition, RGB grey by ITU-R 601 luma. Resizing is antialiased bilinear; sizes and the cut
     are rounded as in torchvision's `Resize` and `CenterCrop`.
@@ -98,13 +122,28 @@ def fit_image(image: Image.Image | NDArray[np.uint8], image_px: int, in_channels
         image: a picture from `decode_image`, or uint8 [H, W], [H, W, 1] or [H, W, 3] (RGB).
         image_px: side of the result.
         in_channels: 1 (grey) or 3 (RGB).
+        fit: how what is not square becomes so, see `alexnet.card.Preprocessing`.
 
     Returns:
         uint8 [image_px, image_px, in_channels], contiguous.
     """
-    square = centre_square(_as_pixels(image, in_channels), image_px)
+    square = to_square(_as_pixels(image, in_channels), image_px, fit)
     # Of its own memory, so that neither the caller's array nor the whole picture stays behind it.
     return np.array(np.broadcast_to(square, (image_px, image_px, in_channels)))
+
+
+def to_square(pixels_HWC: NDArray[np.uint8], side_px: int, fit: Fit) -> NDArray[np.uint8]:
+    """[side_px, side_px, C] of the picture: its centre, all of it between black bars, or all of it, distorted."""
+    H, W, C = pixels_HWC.shape
+    if fit == "crop" or H == W:
+        return centre_square(pixels_HWC, side_px)
+    if fit == "squash":
+        return _resized(pixels_HWC, side_px, side_px)
+    height, width = (max(1, side_px * side // max(H, W)) for side in (H, W))
+    top, left = (side_px - height) // 2, (side_px - width) // 2
+    square = np.zeros((side_px, side_px, C), np.uint8)
+    square[top : top + height, left : left + width] = _resized(pixels_HWC, height, width)
+    return square
 
 
 def centre_square(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
@@ -120,13 +159,17 @@ def resize_short_side(pixels_HWC: NDArray[np.uint8], side_px: int) -> NDArray[np
     short = min(pixels_HWC.shape[:2])
     if short == side_px:
         return pixels_HWC
-    size = [side_px * side // short for side in pixels_HWC.shape[:2]]
+    height, width = (side_px * side // short for side in pixels_HWC.shape[:2])
+    return _resized(pixels_HWC, height, width)
+
+
+def _resized(pixels_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     x_1CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)[None]
-    resized = F.interpolate(x_1CHW, size, mode="bilinear", antialias=True)
+    resized = F.interpolate(x_1CHW, [height, width], mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
 
 
-def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
+def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str, fit: Fit = "crop") -> None:
     """Decode the file content `data` and fit it to the square `out_HWC`, uint8 [image_px, image_px, C], in place.
 
     Raises:
@@ -134,11 +177,11 @@ def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> None:
     """
     image_px = out_HWC.shape[0]
     if not jpeg.decode_small_into(out_HWC, data):
-        out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name)
+        out_HWC[:] = decode_square(data, image_px, out_HWC.shape[2], name, fit)
 
 
-def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDArray[np.uint8]:
-    """The centre square of the picture `data`, its short side brought to `side_px`.
+def decode_square(data: bytes, side_px: int, in_channels: int, name: str, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """The picture `data` as a square of `side_px`.
 
     Returns:
         uint8 [side_px, side_px, C]: C is `in_channels`, or 1 for a grey picture; perhaps a view of a larger array.
@@ -146,11 +189,13 @@ def decode_square(data: bytes, side_px: int, in_channels: int, name: str) -> NDA
     Raises:
         BadImageError: `data` is broken or no image; the message calls it `name`.
     """
-    return centre_square(decode_pixels(data, side_px, in_channels, name), side_px)
+    return to_square(decode_pixels(data, side_px, in_channels, name), side_px, fit)
 
 
-def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str) -> None:
-    """Decode into `out_HWC` the part of a picture's centre square that begins at row `top` and column `left`.
+def decode_cut_into(
+    out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: int, left: int, name: str, fit: Fit = "crop"
+) -> None:
+    """Decode into `out_HWC` the part of a picture's square that begins at row `top` and column `left`.
 
     Args:
         out_HWC: uint8 [image_px, image_px, C].
@@ -159,15 +204,16 @@ def decode_cut_into(out_HWC: NDArray[np.uint8], data: bytes, side_px: int, top: 
         top: row in the square, which may be negative.
         left: column likewise.
         name: what errors call the file.
+        fit: how the picture becomes that square.
 
     Raises:
         BadImageError: `data` is broken or no image.
     """
     image_px = out_HWC.shape[0]
     if side_px == image_px and top == left == 0:
-        decode_into(out_HWC, data, name)
+        decode_into(out_HWC, data, name, fit)
         return
-    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name)
+    square_SSC = decode_square(data, side_px, out_HWC.shape[2], name, fit)
     top_in, bottom_in = max(top, 0), min(top + image_px, side_px)
     left_in, right_in = max(left, 0), min(left + image_px, side_px)
     if (bottom_in - top_in, right_in - left_in) != (image_px, image_px):
@@ -204,21 +250,25 @@ def decode_exactly_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> b
 
 def _decode(data: bytes, image_px: int | None, name: str) -> Image.Image:
     """Upright picture of mode L or RGB; any failure becomes a `BadImageError`."""
-    from PIL import Image, UnidentifiedImageError
-
     if not data:
         raise BadImageError(name, "the file is empty")
     try:
         image = _open(data, image_px)
         image.load()
         return _to_8_bit(_upright(image))
-    except UnidentifiedImageError as error:
-        raise BadImageError(name, "not an image in a format that Pillow knows") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise BadImageError(name, f"too large to decode: {reason_of(error)}") from error
     # Pillow's plugins let many kinds escape on broken files, SyntaxError and struct.error among them.
     except Exception as error:
-        raise BadImageError(name, reason_of(error)) from error
+        raise _bad(name, error) from error
+
+
+def _bad(name: str, error: Exception) -> BadImageError:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return BadImageError(name, "not an image in a format that Pillow knows")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning | MemoryError):
+        return BadImageError(name, f"too large to decode: {reason_of(error)}")
+    return BadImageError(name, reason_of(error))
 
 
 def _open(data: bytes, image_px: int | None) -> Image.Image:

@@ -19,6 +19,17 @@ LARGEST_PIXELS = 178_956_970
 EXIF_ORIENTATION = 0x0112
 
 
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG, by its head; None: another format, or broken."""
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return width, height
+
+
 def decode_small_into(out_HWC: NDArray[np.uint8], data: bytes) -> bool:
     """Decode a plain JPEG that has the size of `out_HWC` already; False: leave it to Pillow.
 

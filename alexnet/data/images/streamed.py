@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from alexnet.config import Fit
 from alexnet.data.images import decode
 from alexnet.data.transforms.statistics import Moments
 from alexnet.distributed import own_share
@@ -110,11 +111,13 @@ class StreamedImages:
     labels_N: Tensor
     """int64 [N], positions in the data set's `class_names`."""
     image_px: int
-    """Side of the square that images are brought to: short side first, then the centre."""
+    """Side of the square that images are brought to."""
     in_channels: int
     """1 (grey) or 3 (RGB)."""
     moments: Moments | None = None
     """Sums over the pixels of all these images, where they are known beforehand."""
+    fit: Fit = "crop"
+    """How an image that is not square becomes one."""
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -207,7 +210,7 @@ class StreamedImages:
     def _decode_into(self, out_HWC: decode.Pixels, i: int, top: int, left: int) -> None:
         position = int(self.position_N[i])
         try:
-            decode.decode_cut_into(out_HWC, self.store.read(position), self.image_px, top, left, "")
+            decode.decode_cut_into(out_HWC, self.store.read(position), self.image_px, top, left, "", self.fit)
         except decode.BadImageError as error:
             raise UserError(
                 f"cannot read the image {self.store.path(position)}: {error.reason}. "

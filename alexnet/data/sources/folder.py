@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alexnet.config import Fit
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images import cache, decode
 from alexnet.data.images.arrays import allocate
@@ -82,6 +83,7 @@ def _stream(folder: Folder, split: SplitName, spec: ImageSpec) -> StreamedImages
         labels_N=torch.tensor(files.labels, dtype=torch.int64),
         image_px=spec.image_px or _shared_px(folder.path, files.paths) or spec.default_px,
         in_channels=spec.in_channels,
+        fit=spec.fit,
     )
 
 
@@ -120,13 +122,13 @@ def _read_own_size(root: Path, paths: Sequence[str], spec: ImageSpec, content: s
 def _read_fitted(root: Path, paths: Sequence[str], spec: ImageSpec, content: str) -> NDArray[np.uint8]:
     """The images fitted to the requested side."""
     image_px = spec.image_px or spec.default_px
-    form = f"{image_px} {spec.in_channels}"
+    form = f"{image_px} {spec.in_channels}" + ("" if spec.fit == "crop" else f" {spec.fit}")
     # Images found to have that side already are the same pixels under the other form's name.
-    for known in (form, f"exactly {form}"):
+    for known in (form, f"exactly {image_px} {spec.in_channels}"):
         pixels = cache.get(_key(known, content))
         if pixels is not None:
             return pixels
-    pixels, content = _decode_all(root, paths, replace(spec, image_px=image_px), _decode_any_size_into)
+    pixels, content = _decode_all(root, paths, replace(spec, image_px=image_px), _decoding(spec.fit))
     # Under the hash of what was decoded, which is another if files changed since they were first hashed.
     cache.put(_key(form, content), pixels)
     return pixels
@@ -167,9 +169,14 @@ def _add(digest: hashlib._Hash, path: str, data: bytes) -> None:
     digest.update(data)
 
 
-def _decode_any_size_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
-    decode.decode_into(out_HWC, data, name)
-    return True
+def _decoding(fit: Fit) -> Callable[[NDArray[np.uint8], bytes, str], bool]:
+    """What decodes an image of any size."""
+
+    def decode_into(out_HWC: NDArray[np.uint8], data: bytes, name: str) -> bool:
+        decode.decode_into(out_HWC, data, name, fit)
+        return True
+
+    return decode_into
 
 
 def _decode_all(

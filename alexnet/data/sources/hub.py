@@ -107,7 +107,7 @@ def open_hub(source: str) -> Source:
             raise UserError(f"{source} has no {split} split, only {', '.join(splits)}")
         store, labels_N = splits[split]
         px = spec.image_px or _own_px(splits["train"][0]) or spec.default_px
-        return StreamedImages(store, torch.arange(len(store)), labels_N, px, spec.in_channels)
+        return StreamedImages(store, torch.arange(len(store)), labels_N, px, spec.in_channels, fit=spec.fit)
 
     return Source(
         class_names=names,

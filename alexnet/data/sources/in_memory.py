@@ -43,6 +43,8 @@ def from_arrays(
     Raises:
         UserError: shape, dtype or labels do not fit; says what to change.
     """
+    if isinstance(class_names, str):
+        raise UserError(f"class_names is the text {class_names!r}: give a list, a name for each class")
     names = tuple(str(each) for each in class_names)
     if len(set(names)) < len(names):
         raise UserError("class_names holds a name twice: give every class its own name")
@@ -101,7 +103,7 @@ def from_torch(
         px = spec.image_px or (own if own is not None and own <= LARGEST_OWN_PX else spec.default_px)
         fitted = np.empty((len(pixels), px, px, spec.in_channels), np.uint8)
         for i, image in enumerate(pixels):
-            fitted[i] = fit_image(image if image.ndim == 3 else image[:, :, None], px, spec.in_channels)
+            fitted[i] = fit_image(image if image.ndim == 3 else image[:, :, None], px, spec.in_channels, spec.fit)
         return Images(torch.from_numpy(fitted), torch.from_numpy(labels_N))
 
     return _source(names, 1 if grey else 3, read, name or type(dataset).__name__, rule)
@@ -161,8 +163,24 @@ def _drawn_for_test(labels_N: NDArray[np.int64]) -> NDArray[np.bool_]:
     return is_test
 
 
+def _check_map_style(dataset: Any) -> None:
+    kind = type(dataset).__name__
+    if isinstance(dataset, torch.utils.data.DataLoader):
+        raise UserError("a DataLoader gives batches: give its data set, loader.dataset, without transforms")
+    if isinstance(dataset, torch.utils.data.IterableDataset):
+        raise UserError(f"{kind} can only be iterated: a map-style data set, with len() and [i], is needed")
+    if isinstance(dataset, tuple | list) and len(dataset) == 2 and all(hasattr(each, "shape") for each in dataset):
+        raise UserError("arrays need names for their classes: alexnet.data.from_arrays(images, labels, class_names)")
+    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        raise UserError(
+            f"{kind} is no data set: give a source's name, a folder, alexnet.data.from_arrays(...), or a map-style "
+            "torch.utils.data.Dataset of (image, label)"
+        )
+
+
 def _samples(dataset: Any) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64]]:
     """Pixels [H, W, 3] or [H, W] and the label of every sample."""
+    _check_map_style(dataset)
     images, labels = [], []
     for i in range(len(dataset)):
         sample = dataset[i]

@@ -267,7 +267,8 @@ def _stream(
         labels_N=torch.from_numpy(split.index["label"].astype(np.int64)),
         image_px=spec.image_px or own_px or spec.default_px,
         in_channels=spec.in_channels,
-        moments=split.sums if spec.in_channels == 3 else None,
+        moments=split.sums if spec.in_channels == 3 and spec.fit == "crop" else None,
+        fit=spec.fit,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from alexnet.config import Fit
 from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images.streamed import StreamedImages
 
@@ -33,6 +34,8 @@ class ImageSpec:
     """Side where `image_px` is None and the images have none of their own."""
     in_channels: int
     on_progress: OnProgress | None = None
+    fit: Fit = "crop"
+    """How an image that is not square becomes one."""
 
 
 @dataclass(frozen=True)

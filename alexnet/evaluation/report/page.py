@@ -1,6 +1,6 @@
 """The report's contents, brought into the form the template shows.
 
-All wording lives in `report.html.jinja`; everything computed lives here.
+The sentences live in `words.py`; everything computed lives here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,18 @@ from numpy.typing import NDArray
 from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.report import plots
-from alexnet.evaluation.report.pictures import color_share, columns_for, data_uri, filters_picture
+from alexnet.evaluation.report.pictures import (
+    color_share,
+    columns_for,
+    data_uri,
+    filters_picture,
+    thumbnail,
+    with_pictures,
+)
 from alexnet.evaluation.report.style import inline_svg
+from alexnet.evaluation.report.words import WORDS
 from alexnet.files import atomic_write
+from alexnet.language import Language, Words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,12 +70,14 @@ class ReportContent:
     """Everything the report shows. Parts that are empty or None leave their section out."""
 
     title: str
+    language: Language | None = None
+    """Of the sentences; None: `alexnet.language.preferred()`, in which title and facts are expected too."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """What a reader asks first, by name: recipe, data, model, seed, hardware, versions."""
     command: str | None = None
     """The command line that repeats the run."""
-    subject: str = "network"
-    """What was measured, in the report's sentences."""
+    subject: Literal["network", "pipeline"] = "network"
+    """What was measured."""
     evaluation: Evaluation
     calibrated: Evaluation | None = None
     """The same images after the temperature that travels with the weights; None: nothing was fitted."""
@@ -86,6 +97,10 @@ class ReportContent:
     """Weights of the first convolution, or patches of a dictionary; C = 1 or 3."""
     towers: int = 1
     """Equal parts of these filters that later layers see apart, as on the two GPUs of 2012; shown one by one."""
+    folder: Path | None = None
+    """Where the photographs lie that `findings` names."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """What to look at among them, as `alexnet.start.findings` gives it."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain values; nested groups are shown as `group.field`."""
 
@@ -123,42 +138,57 @@ def _environment(folder: Path) -> Environment:
 
 
 def _view(content: ReportContent) -> dict[str, Any]:
-    evaluation = content.evaluation
+    evaluation, words = content.evaluation, Words(WORDS, content.language)
     K = len(evaluation.classes)
     confident = content.calibrated or evaluation
     return {
+        "t": words,
+        "split": words(content.split),
+        "subject": words(content.subject),
         "content": content,
         "evaluation": evaluation,
         "correct": round(evaluation.top1 * evaluation.n),
         "chance_loss": math.log(K),
         "train_s": content.history[-1].get("elapsed_s") if content.history else None,
         "pace": _pace(content.history),
-        "curves": _curves(content.history),
+        "curves": _curves(content.history, words),
         "has_validation": any(row.get("val_top1") is not None for row in content.history),
         "matrix": _matrix(evaluation) if K <= _MATRIX_CLASSES else None,
         "pairs": _confused_pairs(evaluation, _MATRIX_PAIRS if K <= _MATRIX_CLASSES else _PAIRS),
         "classes": sorted(evaluation.classes, key=lambda c: (c.f1, c.name)),
         "calibration": _plot(
-            plots.calibration_plot(confident.bins), "calibration", "Share of right answers at each confidence"
+            plots.calibration_plot(confident.bins, words), "calibration", words.plain("plot_calibration")
         ),
         "ece": confident.ece,
         "overconfidence": sum(b.n * ((b.confidence or 0) - (b.accuracy or 0)) for b in confident.bins) / confident.n,
         "trade_off": None
         if content.answered is None
-        else _plot(plots.answers_plot(content.answered), "answers", "Accuracy against the share of images answered"),
+        else _plot(plots.answers_plot(content.answered, words), "answers", words.plain("plot_answers")),
         "mistakes": [(mistake, data_uri(mistake.pixels_HWC)) for mistake in content.mistakes],
         "filters": _filters(content.filters_OCHW, content.towers),
+        "findings": _findings(content.folder, content.findings),
         "recipe": _flatten(content.recipe),
     }
 
 
-def _curves(history: plots.History) -> list[Any]:
+def _findings(folder: Path | None, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    """With pictures; None where there is nothing to look at."""
+    if folder is None or not any(found.values()):
+        return None
+    return {
+        "unreadable": found["unreadable"],
+        "duplicates": [(each["exact"], with_pictures(folder, each["files"])) for each in found["duplicates"]],
+        "suspects": [(each, thumbnail(folder / each["file"])) for each in found["suspects"]],
+    }
+
+
+def _curves(history: plots.History, words: Words) -> list[Any]:
     if not history:
         return []
     return [
-        _plot(plots.loss_curve(history), "loss", "Loss over the epochs"),
-        _plot(plots.top1_curve(history), "top1", "Top-1 over the epochs"),
-        _plot(plots.learning_rate_curve(history), "rate", "Learning rate over the epochs"),
+        _plot(plots.loss_curve(history, words), "loss", words.plain("curve_loss")),
+        _plot(plots.top1_curve(history, words), "top1", words.plain("curve_top1")),
+        _plot(plots.learning_rate_curve(history, words), "rate", words.plain("curve_lr")),
     ]
 
 

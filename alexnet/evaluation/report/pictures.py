@@ -7,14 +7,35 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.data import decode_image
+from alexnet.errors import UserError
+
 _WIDTH_PX = 640  # filters are enlarged by a whole factor up to about this width
 _LOSSLESS_PX = 64  # larger photographs are stored as JPEG, a tenth of the bytes
 _LARGEST_PX = 256
+_THUMBNAIL_PX = 160
+
+
+def thumbnail(file: Path) -> str | None:
+    """A photograph of at most 160 px a side as a `data:` URI; None where it cannot be read."""
+    try:
+        image = decode_image(file, image_px=_THUMBNAIL_PX).convert("RGB")
+    except UserError:
+        return None
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    return data_uri(np.asarray(image))
+
+
+def with_pictures(folder: Path, files: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Each of the files in `folder` with its thumbnail."""
+    return [(file, thumbnail(folder / file)) for file in files]
 
 
 def filters_picture(filters_OCHW: NDArray[Any], columns: int | None = None) -> NDArray[np.uint8]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from alexnet.evaluation.calibrate import Answered
 from alexnet.evaluation.metrics import CalibrationBin
 from alexnet.evaluation.report import style
+from alexnet.evaluation.report.words import WORDS
+from alexnet.language import Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,27 +23,27 @@ _TRAIN, _VAL = style.SERIES[0], style.SERIES[1]
 _PANEL_PX = (300, 240)
 
 
-def loss_curve(history: History) -> Figure:
+def loss_curve(history: History, words: Words) -> Figure:
     """Loss on training and held-out images over the epochs."""
-    return _panel(_draw_loss, history)
+    return _panel(_draw_loss, history, words)
 
 
-def top1_curve(history: History) -> Figure:
+def top1_curve(history: History, words: Words) -> Figure:
     """Top-1 on training and held-out images over the epochs."""
-    return _panel(_draw_top1, history)
+    return _panel(_draw_top1, history, words)
 
 
-def learning_rate_curve(history: History) -> Figure:
+def learning_rate_curve(history: History, words: Words) -> Figure:
     """Learning rate over the epochs."""
-    return _panel(_draw_learning_rate, history)
+    return _panel(_draw_learning_rate, history, words)
 
 
-def curves(history: History) -> Figure:
-    """The three curves side by side, 800 px wide."""
+def curves(history: History, words: Words | None = None) -> Figure:
+    """The three curves side by side, 800 px wide; in the preferred language without `words`."""
     drawing = style.figure(800, 260)
     drawers = (_draw_loss, _draw_top1, _draw_learning_rate)
     for draw, axes in zip(drawers, drawing.subplots(1, 3), strict=True):
-        draw(axes, history)
+        draw(axes, history, words or Words(WORDS))
     return drawing
 
 
@@ -50,20 +52,21 @@ def curves_svg(history: History) -> str:
     return style.svg(curves(history))
 
 
-def calibration_plot(bins: Sequence[CalibrationBin]) -> Figure:
+def calibration_plot(bins: Sequence[CalibrationBin], words: Words | None = None) -> Figure:
     """Accuracy against confidence, over a histogram of how many images have each confidence."""
     drawing = style.figure(440, 400)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    _draw_reliability(above, bins)
-    _draw_confidences(below, bins)
+    words = words or Words(WORDS)
+    _draw_reliability(above, bins, words)
+    _draw_confidences(below, bins, words)
     return drawing
 
 
-def answers_plot(answered: Answered) -> Figure:
+def answers_plot(answered: Answered, words: Words) -> Figure:
     """Accuracy of given answers against the share of images that get one; the chosen threshold as a dot."""
     drawing = style.figure(440, 300)
     axes = drawing.subplots()
-    style.style_axes(axes, "images answered (%)", "right answers (% of given)")
+    style.style_axes(axes, words.plain("axis_answered"), words.plain("axis_given"))
     axes.plot(
         [100 * share for share, _ in answered.curve], [100 * right for _, right in answered.curve], color=_TRAIN
     )
@@ -74,33 +77,40 @@ def answers_plot(answered: Answered) -> Figure:
     return drawing
 
 
-def _panel(draw: Callable[[Axes, History], None], history: History) -> Figure:
+def _panel(draw: Callable[[Axes, History, Words], None], history: History, words: Words) -> Figure:
     drawing = style.figure(*_PANEL_PX)
-    draw(drawing.subplots(), history)
+    draw(drawing.subplots(), history, words)
     return drawing
 
 
-def _draw_loss(axes: Axes, history: History) -> None:
-    _draw_lines(axes, history, "loss (nats)", {"train": ("train_loss", _TRAIN), "validation": ("val_loss", _VAL)})
+def _draw_loss(axes: Axes, history: History, words: Words) -> None:
+    _draw_lines(
+        axes, history, words, "axis_loss", {"line_train": ("train_loss", _TRAIN), "line_val": ("val_loss", _VAL)}
+    )
 
 
-def _draw_top1(axes: Axes, history: History) -> None:
-    lines = {"train": ("train_top1", _TRAIN), "validation": ("val_top1", _VAL)}
-    _draw_lines(axes, history, "top-1 (% of images)", lines, scale=100)
+def _draw_top1(axes: Axes, history: History, words: Words) -> None:
+    lines = {"line_train": ("train_top1", _TRAIN), "line_val": ("val_top1", _VAL)}
+    _draw_lines(axes, history, words, "axis_top1", lines, scale=100)
 
 
-def _draw_learning_rate(axes: Axes, history: History) -> None:
-    _draw_lines(axes, history, "learning rate", {"": ("lr", style.SERIES[2])})  # a single line needs no name
+def _draw_learning_rate(axes: Axes, history: History, words: Words) -> None:
+    _draw_lines(axes, history, words, "axis_lr", {"": ("lr", style.SERIES[2])})  # a single line needs no name
     axes.set_ylim(bottom=0)
 
 
 def _draw_lines(
-    axes: Axes, history: History, y_label: str, lines: Mapping[str, tuple[str, str]], scale: float = 1
+    axes: Axes,
+    history: History,
+    words: Words,
+    y_label: str,
+    lines: Mapping[str, tuple[str, str]],
+    scale: float = 1,
 ) -> None:
-    """One line a name of `lines`, from the rows' key to a colour; single points are drawn as dots."""
+    """One line a word of `lines`, from the rows' key to a colour; single points are drawn as dots."""
     from matplotlib.ticker import MaxNLocator
 
-    style.style_axes(axes, "epoch", y_label)
+    style.style_axes(axes, words.plain("axis_epoch"), words.plain(y_label))
     ends = []
     for name, (key, color) in lines.items():
         points = [(int(row["epoch"]), row[key] * scale) for row in history if _is_number(row.get(key))]
@@ -108,7 +118,7 @@ def _draw_lines(
             continue
         axes.plot(*zip(*points, strict=True), color=color, linewidth=2, marker="o" if len(points) < 3 else None)
         if name:
-            ends.append(style.EndLabel(*points[-1], name, color))
+            ends.append(style.EndLabel(*points[-1], words.plain(name), color))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     style.label_ends(axes, ends)
 
@@ -117,8 +127,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _draw_reliability(axes: Axes, bins: Sequence[CalibrationBin]) -> None:
-    style.style_axes(axes, "", "right answers (% of images)")
+def _draw_reliability(axes: Axes, bins: Sequence[CalibrationBin], words: Words) -> None:
+    style.style_axes(axes, "", words.plain("axis_right"))
     filled = [b for b in bins if b.accuracy is not None]
     axes.bar(
         [100 * b.low for b in filled],
@@ -130,7 +140,7 @@ def _draw_reliability(axes: Axes, bins: Sequence[CalibrationBin]) -> None:
     )
     axes.plot([0, 100], [0, 100], color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        "ideal",
+        words.plain("ideal"),
         (40, 40),
         (-10, 10),
         textcoords="offset points",
@@ -142,8 +152,8 @@ def _draw_reliability(axes: Axes, bins: Sequence[CalibrationBin]) -> None:
     axes.set(xlim=(0, 100), ylim=(0, 100))
 
 
-def _draw_confidences(axes: Axes, bins: Sequence[CalibrationBin]) -> None:
-    style.style_axes(axes, "confidence (%)", "share of images (%)")
+def _draw_confidences(axes: Axes, bins: Sequence[CalibrationBin], words: Words) -> None:
+    style.style_axes(axes, words.plain("axis_confidence"), words.plain("axis_share"))
     total = sum(b.n for b in bins) or 1
     axes.bar(
         [100 * b.low for b in bins],

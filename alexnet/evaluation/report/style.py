@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def inline_svg(drawing: Figure, name: str, description: str) -> str:
         drawing: a figure in the house colours, which become the page's CSS variables (`--ink`, `--muted`,
             `--grid`, `--series-1` ...) so that one drawing suits a light and a dark page.
         name: letters that no other drawing of the page has; they keep the elements' ids apart.
-        description: what the drawing shows, for readers who cannot see it; plain ASCII letters, no markup.
+        description: what the drawing shows, for readers who cannot see it; without markup.
     """
     text = _render(drawing, facecolor="none")
     text = text[text.index("<svg") :]
@@ -127,7 +128,13 @@ def _render(drawing: Figure, facecolor: str) -> str:
 
     buffer = io.StringIO()
     # These two can only be set for the whole process: the lock keeps threads from undoing each other's.
-    with _RENDERING, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alexnet"}):
+    with (
+        _RENDERING,
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alexnet"}),
+        warnings.catch_warnings(),
+    ):
+        # Text stays text, and who looks at it has fonts that matplotlib lacks.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         drawing.savefig(buffer, format="svg", facecolor=facecolor, metadata={"Date": None})
     return buffer.getvalue()
 

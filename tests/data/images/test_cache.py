@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -29,14 +30,13 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by the name of each image that is decoded for keeping."""
     names: list[str] = []
     for function in ("decode_into", "decode_exactly_into"):
-        original = getattr(decode, function)
-
-        def counted(out: np.ndarray, content: bytes, name: str, original: Callable[..., object] = original) -> object:
-            names.append(name)
-            return original(out, content, name)
-
-        monkeypatch.setattr(decode, function, counted)
+        monkeypatch.setattr(decode, function, functools.partial(_counted, getattr(decode, function), names))
     return names
+
+
+def _counted(decoding: Callable[..., object], names: list[str], out: np.ndarray, data: bytes, *rest: str) -> object:
+    names.append(rest[0])
+    return decoding(out, data, *rest)
 
 
 def pixels(folder: Path, **options: object) -> list[int]:
@@ -240,3 +240,10 @@ def test_a_killed_load_leaves_a_usable_cache(tmp_path: Path, write_images: Write
     expected = [i % 256 for i in sorted(range(600), key=str)] + [(600 + i) % 256 for i in sorted(range(600), key=str)]
     assert pixels(folder) == expected
     assert pixels(folder) == expected
+
+
+def test_another_fit_is_another_entry(tmp_path: Path, write_images: WriteImages, decodes: list[str]) -> None:
+    write_images(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/2.png", px=(16, 8))
+    for fit in ("crop", "pad", "squash", "crop", "pad", "squash"):
+        data.load(tmp_path, image_px=4, val_fraction=0, fit=fit)
+    assert len(decodes) == 6

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from alexnet.config import Fit
 from alexnet.data import BadImageError, decode_image, fit_image
 from alexnet.data.images import decode, jpeg
 from alexnet.errors import UserError
@@ -229,6 +230,29 @@ def test_a_strip_is_fitted_without_unrolling_it() -> None:
     # Resized whole, its long side would be 5,000,000 pixels and take 3 GB.
     strip = Image.new("RGB", (50_000, 2), (1, 2, 3))
     assert (fit_image(strip, 200, 3) == np.array([1, 2, 3])).all()
+
+
+def test_padding_keeps_all_of_the_picture_between_black_bars() -> None:
+    white = np.full((20, 40, 3), 255, np.uint8)
+    shown = np.zeros((8, 8), np.uint8)
+    shown[2:6] = 255
+    assert (fit_image(white, 8, 3, "pad") == shown[:, :, None]).all()
+    assert (fit_image(white.transpose(1, 0, 2), 8, 3, "pad") == shown.T[:, :, None]).all()
+
+
+@pytest.mark.parametrize("size", [(40, 20), (20, 40), (7, 300)])
+def test_squashing_is_pillows_resize_of_both_sides(size: tuple[int, int]) -> None:
+    pillow = np.asarray(photo(*size).resize((8, 8), Image.Resampling.BILINEAR), np.int16)
+    assert abs(fit_image(photo(*size), 8, 3, "squash").astype(np.int16) - pillow).max() <= 1
+
+
+def test_a_strip_thinner_than_a_pixel_is_padded_to_one_row() -> None:
+    assert (fit_image(np.full((1, 5000), 255, np.uint8), 8, 1, "pad")[..., 0] > 0).sum(0).tolist() == [1] * 8
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_a_square_picture_is_the_same_by_every_fit(fit: Fit) -> None:
+    assert (fit_image(photo(30, 30), 8, 3, fit) == fit_image(photo(30, 30), 8, 3)).all()
 
 
 def test_grey_is_luma_and_rgb_repeats_grey() -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from alexnet import data
+from alexnet.data import Streaming
 from alexnet.errors import UserError
 
 WriteImages = Callable[..., None]
@@ -222,3 +223,33 @@ def test_statistics_are_those_of_the_pixels() -> None:
     mean, std = data.channel_statistics(images)
     np.testing.assert_allclose(mean, (pixels / 255).mean((0, 1, 2)))
     np.testing.assert_allclose(std, (pixels / 255).std((0, 1, 2)))
+
+
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_the_whole_of_a_wide_image_is_taken_where_it_is_asked_for(tmp_path: Path, stream: Streaming) -> None:
+    # White, with a black edge to the left that only the whole picture shows.
+    pixels = np.full((8, 32, 3), 255, np.uint8)
+    pixels[:, :8] = 0
+    for name in ("train/a/1.png", "train/b/1.png", "test/a/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / name)
+    seen = {}
+    for fit in ("crop", "pad", "squash"):
+        dataset = data.load(tmp_path, image_px=8, val_fraction=0, fit=fit, stream=stream)
+        assert dataset.fit == fit
+        seen[fit] = dataset.train.pixels_at(0)[:, :, 0]
+        assert torch.equal(dataset.split("test").pixels_at(0)[:, :, 0], seen[fit])
+    assert (seen["crop"] == 255).all()
+    assert (seen["squash"][:, 0] == 0).all()
+    assert (seen["squash"][:, 3:] == 255).all()
+    assert seen["pad"].float().mean(1).round().tolist() == [
+        0,
+        0,
+        0,
+        *[seen["pad"][3].float().mean().round()] * 2,
+        0,
+        0,
+        0,
+    ]
+    with pytest.raises(UserError, match="by squash, not pad: load it with fit=pad"):
+        data.load(dataset, fit="pad")

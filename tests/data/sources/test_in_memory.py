@@ -37,7 +37,7 @@ def arrays(n: int = 40, px: int = 12, channels: int = 3) -> tuple[np.ndarray, np
 def test_arrays_are_split_by_class_and_left_as_they_were() -> None:
     pixels, labels = arrays()
     before = pixels.copy()
-    loaded = data.load(data.from_arrays(pixels, labels, "abcd"), val_fraction=0.25)
+    loaded = data.load(data.from_arrays(pixels, labels, tuple("abcd")), val_fraction=0.25)
     assert loaded.class_names == ("a", "b", "c", "d")
     sizes = [len(loaded.train), len(loaded.split("val")), len(loaded.split("test"))]
     assert sizes == [24, 8, 8]
@@ -50,18 +50,18 @@ def test_arrays_are_split_by_class_and_left_as_they_were() -> None:
 
 def test_a_test_split_of_ones_own() -> None:
     pixels, labels = arrays()
-    loaded = data.load(data.from_arrays(pixels[:30], labels[:30], "abcd", test=(pixels[30:], labels[30:])))
+    loaded = data.load(data.from_arrays(pixels[:30], labels[:30], tuple("abcd"), test=(pixels[30:], labels[30:])))
     assert torch.equal(loaded.split("test").pixels_NHWC, torch.from_numpy(pixels[30:]))
     assert len(loaded.train) + len(loaded.split("val")) == 30
 
 
 def test_sizes_and_channels_are_those_requested() -> None:
     pixels, labels = arrays(px=100)
-    source = data.from_arrays(torch.from_numpy(pixels), torch.from_numpy(labels), "abcd")
+    source = data.from_arrays(torch.from_numpy(pixels), torch.from_numpy(labels), tuple("abcd"))
     assert data.load(source, default_px=32).image_px == 32  # too large to be taken as they are
     loaded = data.load(source, image_px=24, in_channels=1, val_fraction=0.0)
     assert loaded.train.pixels_NHWC.shape == (32, 24, 24, 1)
-    grey = data.from_arrays(pixels[..., 0], labels, "abcd")
+    grey = data.from_arrays(pixels[..., 0], labels, tuple("abcd"))
     assert data.load(grey, image_px=16).in_channels == 1
 
 
@@ -89,7 +89,7 @@ def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], message: str
 
 def test_one_image_a_class_leaves_none_to_test_with() -> None:
     with pytest.raises(UserError, match="one image a class"):
-        data.from_arrays(np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "ab")
+        data.from_arrays(np.zeros((2, 4, 4, 1), np.uint8), [0, 1], ["a", "b"])
 
 
 def test_pictures_and_tensors_give_the_same_images() -> None:
@@ -98,8 +98,8 @@ def test_pictures_and_tensors_give_the_same_images() -> None:
     tensors = Samples(
         [(torch.from_numpy(p).permute(2, 0, 1), torch.tensor(y)) for p, y in zip(pixels, labels, strict=True)]
     )
-    ours = data.load(data.from_arrays(pixels, labels, "abcd"))
-    for theirs, names in ((pictures, "abcd"), (tensors, "0123")):
+    ours = data.load(data.from_arrays(pixels, labels, tuple("abcd")))
+    for theirs, names in ((pictures, tuple("abcd")), (tensors, "0123")):
         found = data.load(theirs)
         assert found.class_names == tuple(names)
         assert found.name == "Samples"
@@ -142,7 +142,7 @@ def test_a_data_set_is_taken_as_it_is() -> None:
 def test_names(tmp_path: Any) -> None:
     assert data.source_name("cifar10") == "cifar10"
     assert data.source_name(tmp_path) == str(tmp_path.resolve())
-    assert data.source_name(data.from_arrays(*arrays(), "abcd", name="mine")) == "mine"
+    assert data.source_name(data.from_arrays(*arrays(), tuple("abcd"), name="mine")) == "mine"
     assert data.source_name(Samples([])) == "Samples"
 
 
@@ -157,8 +157,41 @@ def test_a_cut_data_set_knows_both_of_its_sides() -> None:
 
 def test_later_changes_of_the_arrays_do_not_reach_the_source() -> None:
     pixels, labels = arrays()
-    source = data.from_arrays(pixels[:30], labels[:30], "abcd", test=(pixels[30:], labels[30:]))
+    source = data.from_arrays(pixels[:30], labels[:30], tuple("abcd"), test=(pixels[30:], labels[30:]))
     expected = torch.from_numpy(pixels[30:].copy())
     pixels[:] = 0
     assert torch.equal(data.load(source).split("test").pixels_NHWC, expected)
     assert data.load(source).train.pixels_NHWC.any()
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+PIXELS, LABELS = np.zeros((10, 8, 8, 3), np.uint8), np.arange(10) % 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (42, "int is no data set: give a source's name"),
+        (None, "NoneType is no data set"),
+        (Stream(), "Stream can only be iterated: a map-style data set"),
+        ((PIXELS, LABELS), r"alexnet.data.from_arrays\(images, labels, class_names\)"),
+        (torch.utils.data.DataLoader(Samples([(PIXELS[0], 0)])), "give its data set, loader.dataset"),
+    ],
+)
+def test_what_is_no_map_style_data_set_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        data.load(given)
+
+
+def test_one_text_is_no_list_of_names() -> None:
+    with pytest.raises(UserError, match="class_names is the text 'ab': give a list"):
+        data.from_arrays(PIXELS, LABELS, "ab")
+
+
+def test_arrays_cannot_be_streamed() -> None:
+    with pytest.raises(UserError, match=r"^arrays is read as a whole"):
+        data.load(data.from_arrays(PIXELS, LABELS, ["a", "b"]), stream="always")
