@@ -15,14 +15,9 @@ from typing import Any
 
 import torch
 
-<<<<<<< HEAD
-from alexnet import lock, models, recipes, training
-from alexnet.config import Recipe
-=======
-from alexnet import cleaning, models, recipes, training
+from alexnet import cleaning, lock, models, recipes, training
 from alexnet.cleaning import Suspect
 from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
->>>>>>> main
 from alexnet.data import duplicates
 from alexnet.data.dataset import SplitName
 from alexnet.data.sources.folder import source_of
@@ -327,16 +322,18 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         "findings": findings(found),
     }
     source = replace(source, name=str(found.folder.path), origin=origin)
-<<<<<<< HEAD
     with lock.hold(part, "the run of a folder"):
         state = begun(part)
-        if state is not None and RunFolder(part).read_recipe()[0].data != chosen.recipe.data:
-            state = None
+        if state is not None:
+            kept = RunFolder(part).read_recipe()[0]
+            if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
+                state = None
         try:
             if state != "finished":
                 _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
         except Interrupted as stop:
             raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
+        _write_explorer(part, source, out.name)
         if out.exists() and any(out.iterdir()):
             previous = out.with_name(f"{out.name}.previous")
             shutil.rmtree(previous, ignore_errors=True)
@@ -346,24 +343,3 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         part.rename(out)
         lock.release_moved(out)
         return out
-=======
-    state = begun(part)
-    if state is not None:
-        kept = RunFolder(part).read_recipe()[0]
-        if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
-            state = None
-    try:
-        if state != "finished":
-            _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
-    except Interrupted as stop:
-        raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
-    _write_explorer(part, source, out.name)
-    if out.exists() and any(out.iterdir()):
-        previous = out.with_name(f"{out.name}.previous")
-        shutil.rmtree(previous, ignore_errors=True)
-        out.rename(previous)
-    elif out.exists():
-        out.rmdir()
-    part.rename(out)
-    return out
->>>>>>> main
