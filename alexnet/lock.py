@@ -170,4 +170,6 @@ def _refusal(path: Path, what: str) -> str:
     about = _read(path)
     who = f"process {about.get('pid', '(unknown)')} on host {about.get('host', '(unknown)')}"
     since = f" (since {about['since']})" if "since" in about else ""
-    return f"{path.parent} is in use by {who}{since}: wait for it to end or stop it; {what} can be used by one at a time"
+    return (
+        f"{path.parent} is in use by {who}{since}: wait for it to end or stop it; {what} can be used by one at a time"
+    )

@@ -15,16 +15,10 @@ import alexnet
 PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
-<<<<<<< HEAD
-    {"_version", "errors", "files", "text"},
-    {"_checks", "checksum", "lock", "system"},
-    {"card", "config", "plain"},
-=======
     {"_version", "errors", "files", "text", "web"},
-    {"_checks", "language", "system"},
+    {"_checks", "checksum", "language", "lock", "system"},
     {"config", "plain"},
     {"card"},
->>>>>>> main
     {"distributed"},
     {"recipes", "models", "runtime", "run_folder"},
     {"weights", "data"},

@@ -229,8 +229,8 @@ def _restore(trainer: Trainer, state: checkpoint.TrainingState) -> None:
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"the checkpoint {trainer.folder.checkpoint} is of another run: {reason}. Put back the run's own, or start "
-            "again with --overwrite"
+            f"the checkpoint {trainer.folder.checkpoint} is of another run: {reason}. Put back the run's own, or "
+            "start again with --overwrite"
         ) from error
 
 
