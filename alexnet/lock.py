@@ -86,7 +86,8 @@ def wait_free(folder: str | os.PathLike[str], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            return check_free(folder)
+            check_free(folder)
+            return
         except UserError:
             time.sleep(0.1)
 
