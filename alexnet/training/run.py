@@ -111,6 +111,7 @@ def train(
             )
         pretrained = _read_pretrained(recipe)
         dataset = _load(recipe, data, pretrained, root, watching, stream, world)
+        _check_test(recipe, dataset)
         network, card = build(recipe, dataset, pretrained, world, model)
         _fit_head(recipe, dataset, network, card, pretrained, runtime)
         folder = world.from_main(begin)
@@ -218,6 +219,13 @@ def _held(path: Path) -> Iterator[None]:
                 f"cannot create the run folder {path.name} in {path.parent}: {reason_of(error)}: choose another --out"
             ) from error
         yield
+
+
+def _check_test(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise `UserError` where the result is to be measured on a test split that is known to be empty."""
+    counts = dataset.origin.get("files")
+    if recipe.open_test and isinstance(counts, dict) and counts.get("test", 1) == 0:
+        raise UserError(f"{dataset.name} has no test images ({dataset.origin['split']}): add some")
 
 
 def _restore(trainer: Trainer, state: checkpoint.TrainingState) -> None:

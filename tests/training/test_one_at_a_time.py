@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from alexnet import lock, recipes, training
+from alexnet import data, lock, recipes, training
 from alexnet.config import ModelConfig
 from alexnet.errors import Interrupted, UserError
 from alexnet.training import control
@@ -71,11 +72,11 @@ def test_a_damaged_checkpoint_is_not_trained_on(
 ) -> None:
     """The one before it is taken, which is said, and the weights are those of a run without any damage."""
     monkeypatch.setattr(control, "_REPORT_EVERY_S", 0.0)
-    data = small_data(32, n_val=6)
-    whole = training.train(recipe(), data, out=tmp_path / "whole")
+    images = small_data(32, n_val=6)
+    whole = training.train(recipe(), images, out=tmp_path / "whole")
     run = tmp_path / "run"
     with pytest.raises(Interrupted):
-        training.train(recipe(), data, out=run, observer=Stop(14))
+        training.train(recipe(), images, out=run, observer=Stop(14))
     kept = training.RunFolder(run)
     assert kept.previous_checkpoint.is_file()
     assert not (run / lock.NAME).exists()
@@ -84,9 +85,28 @@ def test_a_damaged_checkpoint_is_not_trained_on(
     content[len(content) // 2] ^= 1
     kept.checkpoint.write_bytes(content)
     with caplog.at_level(logging.WARNING, "alexnet"):
-        training.resume(run, data=data)
+        training.resume(run, data=images)
     assert "cannot read the checkpoint" in caplog.text
     ours, theirs = load_file(run / "model.safetensors"), load_file(whole / "model.safetensors")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert len(kept.read_metrics()) == 4
     assert not list(run.rglob("*.tmp"))
+
+
+def test_a_test_split_without_images_is_refused_before_training(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(tmp_path / "pets" / name / "only.png")
+    ours = replace(recipe(), data=str(tmp_path / "pets"), val_fraction=0.0, open_test=True)
+    with pytest.raises(UserError, match="has no test images"):
+        training.train(ours, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_packed_by_one_process(holder: int, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "pets" / name / f"{i}.png")
+    with pytest.raises(UserError, match=f"in use by process {holder} on host"):
+        data.pack(tmp_path / "pets", tmp_path / "run", processes=1)
