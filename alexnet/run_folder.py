@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from alexnet import lock
 from alexnet.config import Recipe
 from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json
@@ -46,6 +47,16 @@ class RunFolder:
         return self.path / "checkpoint" / "state.pt"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before that one, which is taken where that one is damaged."""
+        return self.path / "checkpoint" / "previous.pt"
+
+    @property
+    def checksums(self) -> Path:
+        """Checksums of a finished run's files, for `alexnet verify`."""
+        return self.path / "checksums.json"
+
+    @property
     def model(self) -> Path:
         """The final weights."""
         return self.path / "model.safetensors"
@@ -59,6 +70,16 @@ class RunFolder:
     def report(self) -> Path:
         """The page to open in a browser."""
         return self.path / "report.html"
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to resume from."""
+        return self.checkpoint.is_file() or self.previous_checkpoint.is_file()
+
+    def remove_parts(self) -> None:
+        """Remove what killed processes left half-written; call it only while the folder is locked."""
+        for folder in (self.path, self.checkpoint.parent):
+            for part in folder.glob(".*.tmp"):
+                part.unlink(missing_ok=True)
 
     def read_recipe(self) -> tuple[Recipe, dict[str, Any]]:
         """The recipe of a network's training, and the whole of recipe.json.
@@ -102,7 +123,7 @@ class RunFolder:
 
 
 def new_run(out: str | os.PathLike[str] | None, recipe: Named, *, overwrite: bool = False) -> RunFolder:
-    """Make an empty run folder.
+    """Make an empty run folder, which the caller has locked (`lock.hold`).
 
     Args:
         out: where; None: `runs/<recipe>-<time>` here.
@@ -155,8 +176,8 @@ def check_overwrite(out: str | os.PathLike[str] | None, *, overwrite: bool) -> N
     path = Path(out)
     if not path.is_dir():
         raise UserError(f"--out {path} is a file: name a folder")
-    if any(path.iterdir()) and not overwrite:
-        resumable = RunFolder(path).checkpoint.exists()
+    if any(below.name != lock.NAME for below in path.iterdir()) and not overwrite:
+        resumable = RunFolder(path).has_checkpoint()
         resume = f"continue that run with `alexnet train --resume {path}`, " if resumable else ""
         raise UserError(f"{path} is not empty: {resume}replace it with --overwrite, or name another --out")
 
@@ -171,9 +192,11 @@ def default_path(recipe: Named) -> Path:
 
 
 def _remove_run(folder: RunFolder) -> None:
-    parts = (folder.recipe, folder.metrics, folder.checkpoint, folder.model, folder.result, folder.report)
-    for part in parts:
+    checkpoints = (folder.checkpoint, folder.previous_checkpoint)
+    for part in (folder.recipe, folder.metrics, *checkpoints, folder.model, folder.result, folder.report):
         part.unlink(missing_ok=True)
+    folder.checksums.unlink(missing_ok=True)
+    folder.remove_parts()
 
 
 def write_recipe(folder: RunFolder, values: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from alexnet import cleaning, models, recipes, training
+from alexnet import cleaning, lock, models, recipes, training
 from alexnet.cleaning import Suspect
 from alexnet.config import OptimizerConfig, Recipe, ScheduleConfig
 from alexnet.data import duplicates
@@ -247,7 +247,7 @@ def begun(out: Path) -> str | None:
         UserError: it holds something else.
     """
     folder = RunFolder(out)
-    if not out.exists() or not any(out.iterdir()):
+    if not out.exists() or all(below.name == lock.NAME for below in out.iterdir()):
         return None
     if not folder.recipe.is_file():
         raise UserError(f"{out} is not empty and no run folder: name another with --out")
@@ -264,7 +264,7 @@ def _write_explorer(run: Path, source: Source, title: str) -> None:
 
 def _train(recipe: Recipe, source: Source, part: Path, observer: Observer | None, *, goes_on: bool) -> None:
     """Continue what `part` holds of a run on the same photographs where it `goes_on`; otherwise begin."""
-    if goes_on and RunFolder(part).checkpoint.is_file():
+    if goes_on and RunFolder(part).has_checkpoint():
         try:
             training.resume(part, data=source, observer=observer)
             return
@@ -322,22 +322,24 @@ def train(found: Look, chosen: Plan, out: Path, observer: Observer | None = None
         "findings": findings(found),
     }
     source = replace(source, name=str(found.folder.path), origin=origin)
-    state = begun(part)
-    if state is not None:
-        kept = RunFolder(part).read_recipe()[0]
-        if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
-            state = None
-    try:
-        if state != "finished":
-            _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
-    except Interrupted as stop:
-        raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
-    _write_explorer(part, source, out.name)
-    if out.exists() and any(out.iterdir()):
-        previous = out.with_name(f"{out.name}.previous")
-        shutil.rmtree(previous, ignore_errors=True)
-        out.rename(previous)
-    elif out.exists():
-        out.rmdir()
-    part.rename(out)
-    return out
+    with lock.hold(part, "the run of a folder"):
+        state = begun(part)
+        if state is not None:
+            kept = RunFolder(part).read_recipe()[0]
+            if (kept.data, kept.freeze) != (chosen.recipe.data, chosen.recipe.freeze):
+                state = None
+        try:
+            if state != "finished":
+                _train(chosen.recipe, source, part, observer, goes_on=state == "interrupted")
+        except Interrupted as stop:
+            raise Interrupted("stopped; run the same command again to go on", stop.signal) from None
+        _write_explorer(part, source, out.name)
+        if out.exists() and any(out.iterdir()):
+            previous = out.with_name(f"{out.name}.previous")
+            shutil.rmtree(previous, ignore_errors=True)
+            out.rename(previous)
+        elif out.exists():
+            out.rmdir()
+        part.rename(out)
+        lock.release_moved(out)
+        return out

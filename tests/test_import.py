@@ -16,7 +16,7 @@ PACKAGE = Path(alexnet.__file__).parent
 # Rooms by floor; a room imports only from floors below its own. The package itself, `alexnet`, only names things.
 FLOORS = (
     {"_version", "errors", "files", "text", "web"},
-    {"_checks", "language", "system"},
+    {"_checks", "checksum", "language", "lock", "system"},
     {"config", "plain"},
     {"card"},
     {"distributed"},

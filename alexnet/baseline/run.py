@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from alexnet import lock
 from alexnet import runtime as runtimes
 from alexnet.baseline.classifier import Fitted, fit_classifier
 from alexnet.baseline.dictionary import learn_dictionary
@@ -24,7 +25,7 @@ from alexnet.data.loading.plan import seed_for
 from alexnet.errors import UserError
 from alexnet.models import pipelines
 from alexnet.plain import to_dict
-from alexnet.run_folder import RunFolder, check_overwrite, new_run, write_recipe
+from alexnet.run_folder import RunFolder, check_overwrite, default_path, new_run, write_recipe
 from alexnet.runtime import Runtime
 
 FileName = str | os.PathLike[str]
@@ -106,14 +107,16 @@ def _fit(
         if dataset.val is None or len(dataset.class_names) < 2:
             raise UserError(f"{recipe.data} has one class: a classifier needs two or more")
         extractor = _extractor(recipe, dataset).to(runtime.device)
-        folder = new_run(out, recipe, overwrite=overwrite)
-        write_recipe(folder, _describe(recipe, dataset, root, runtimes.environment(runtime)))
-        folder.write_metrics([])
-        watching.on_start(folder, recipe, dataset)
-        with torch.no_grad():
-            pipeline, card, facts = _build(recipe, dataset, extractor, runtime, folder, watching)
-        finish(folder, recipe, dataset, pipeline, card, runtime, facts)
-        return folder.path
+        path = Path(out) if out is not None else default_path(recipe)
+        with lock.hold(path, "a run folder"):
+            folder = new_run(path, recipe, overwrite=overwrite)
+            write_recipe(folder, _describe(recipe, dataset, root, runtimes.environment(runtime)))
+            folder.write_metrics([])
+            watching.on_start(folder, recipe, dataset)
+            with torch.no_grad():
+                pipeline, card, facts = _build(recipe, dataset, extractor, runtime, folder, watching)
+            finish(folder, recipe, dataset, pipeline, card, runtime, facts)
+            return folder.path
     finally:
         watching.on_end()
 

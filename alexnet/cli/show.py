@@ -38,7 +38,7 @@ def complaint(text: str) -> None:
 
 def json_object(values: Any, indent: int | None = 2) -> None:
     """`values` as JSON, on one line where `indent` is None."""
-    print(json.dumps(values, indent=indent, ensure_ascii=False))
+    print(json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def mapping(values: Mapping[str, Any], as_json: bool) -> None:

@@ -11,6 +11,8 @@ from alexnet.config.choices import (
     Flip,
 )
 
+_LARGEST_BORDER_PX = 512
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -47,7 +49,10 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         check_values(self, "augment.")
-        require(self.crop_padding_px >= 0, "augment.crop_padding_px cannot be negative")
+        require(
+            0 <= self.crop_padding_px <= _LARGEST_BORDER_PX,
+            f"augment.crop_padding_px must lie in 0..{_LARGEST_BORDER_PX}, not {self.crop_padding_px}",
+        )
         require(self.cutout_px >= 0, "augment.cutout_px cannot be negative")
         require(0 < self.crop_scale <= 1, f"augment.crop_scale must lie in (0, 1], 1 for none, not {self.crop_scale}")
         require(

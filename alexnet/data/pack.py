@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from alexnet import lock
 from alexnet.data.images import decode
 from alexnet.data.load import DataLike, load
 from alexnet.data.sources import shards
@@ -108,7 +109,23 @@ def _pack(
     identity = _identity(folder, options)
     if _is_finished(target, identity):
         return _report(target)
-    _claim(target, identity)
+    with lock.hold(target, "a packed folder"):
+        _claim(target, identity)
+        _make(folder, target, todo, options, identity, on_bad, processes, on_progress)
+    return _report(target)
+
+
+def _make(
+    folder: Folder,
+    target: Path,
+    todo: Sequence[Shard],
+    options: PackOptions,
+    identity: str,
+    on_bad: OnBad,
+    processes: int | None,
+    on_progress: OnProgress | None,
+) -> None:
+    """Make the shards that are missing, and the manifest."""
     bad: list[BadFile] = []
     done, total = 0, sum(len(shard.paths) for shard in todo)
     for shard, record in _make_all(todo, processes or usable_cores(), on_bad):
@@ -123,7 +140,6 @@ def _pack(
         )
     _write_manifest(target, folder, options, identity, [(shard, read_record(shard)) for shard in todo])
     shutil.rmtree(target / shards.PARTS)
-    return _report(target)
 
 
 # --- what there is to do -----------------------------------------------------------------------------------------
@@ -189,7 +205,7 @@ def _claim(out: Path, identity: str) -> None:
         for half in out.glob(".*.tmp"):
             half.unlink()
         return
-    if out.exists() and any(below != parts for below in out.iterdir()):
+    if any(below != parts and below.name != lock.NAME for below in out.iterdir()):
         raise UserError(f"{out} is not empty: name a new folder")
     parts.mkdir(parents=True, exist_ok=True)
     with atomic_write(mark) as part:

@@ -160,6 +160,8 @@ class Classifier:
         images = Images(x_NHWC, torch.zeros(len(pixels), dtype=torch.int64))
         calibration = self.card.calibration
         log_p_NK, features_ND = score(self.model, images, self.card.preprocessing, self.runtime)
+        if not log_p_NK.isfinite().all():
+            raise UserError("the network answers NaN or infinity: its weights are damaged, or its training failed")
         log_p_NK = with_temperature(log_p_NK, calibration)
         p_NT, index_NT = (t.tolist() for t in log_p_NK.exp().topk(min(top, len(self.class_names)), dim=1))
         return [

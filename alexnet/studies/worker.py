@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet import lock
 from alexnet.config import Recipe
 from alexnet.errors import Interrupted, TrainingFailedError, UserError
 from alexnet.files import write_json
@@ -20,6 +21,7 @@ from alexnet.studies import sharing
 from alexnet.studies.sharing import MEASURED
 from alexnet.studies.study import AnyRecipe, Run, Study
 
+_FORMER_S = 60.0  # that a run which a killed study left has to save what it has
 _COMPLAINT = "error.txt"
 
 
@@ -98,11 +100,12 @@ def train(recipe: AnyRecipe, root: Path | None, folder: RunFolder) -> None:
     """Train a run, or go on with it; one that is finished is left as it is."""
     from alexnet import baseline, training
 
+    lock.wait_free(folder.path, _FORMER_S)
     if folder.result.is_file():
         return
     if not isinstance(recipe, Recipe):
         baseline.fit(recipe, root=root, out=folder.path, overwrite=True)
-    elif folder.checkpoint.is_file():
+    elif folder.has_checkpoint():
         training.resume(folder.path)
     else:
         training.train(recipe, root=root, out=folder.path, overwrite=True)

@@ -101,6 +101,7 @@ def finish(
         recipe=to_dict(recipe),
     )
     write(folder, content, result)
+    folder.previous_checkpoint.unlink(missing_ok=True)  # nothing is left to resume
     return result
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from alexnet import distributed, models, weights
+from alexnet import distributed, lock, models, weights
 from alexnet import runtime as runtimes
 from alexnet.card import ModelCard
 from alexnet.config import HANG_TIMEOUT_S, Recipe
@@ -19,11 +19,12 @@ from alexnet.data import DataLike, Dataset, Streaming, source_name, with_train_i
 from alexnet.data import load as load_data
 from alexnet.distributed import World
 from alexnet.errors import UserError
-from alexnet.plain import to_dict
-from alexnet.run_folder import RunFolder, begun_by, check_overwrite, new_run, write_recipe
+from alexnet.files import reason_of
+from alexnet.run_folder import RunFolder, begun_by, check_overwrite, default_path, new_run, write_recipe
 from alexnet.runtime import Runtime
 from alexnet.training import checkpoint
 from alexnet.training.build import build, check_options, class_name
+from alexnet.training.describe import describe, describe_rest
 from alexnet.training.finish import finish
 from alexnet.training.observer import Observer
 from alexnet.training.probe import fit_last_layer
@@ -31,6 +32,8 @@ from alexnet.training.trainer import Trainer
 from alexnet.weights import PretrainedWeights
 
 FileName = str | os.PathLike[str]
+
+_RUN = "a run folder"
 
 
 def train(
@@ -77,11 +80,23 @@ def train(
     def begun_before() -> RunFolder | None:
         begun = begun_by(world.launch, out, recipe) if world.is_restarted else None
         if begun is None:
+            if out is not None:
+                lock.check_free(out, _RUN)
             check_overwrite(out, overwrite=overwrite)
         return begun
 
+    def begin() -> RunFolder:
+        path = Path(out) if out is not None else default_path(recipe)
+        held.enter_context(_held(path))
+        return new_run(path, recipe, overwrite=overwrite)
+
     check_options(recipe, model)
-    with runtimes.preserved(), distributed.connected(world, hang_timeout_s), _watched(observer, world) as watching:
+    with (
+        runtimes.preserved(),
+        distributed.connected(world, hang_timeout_s),
+        _watched(observer, world) as watching,
+        ExitStack() as held,
+    ):
         begun = world.from_main(begun_before)
         if begun is not None:
             return _resume(begun, world, watching, data, model)
@@ -96,15 +111,16 @@ def train(
             )
         pretrained = _read_pretrained(recipe)
         dataset = _load(recipe, data, pretrained, root, watching, stream, world)
+        _check_test(recipe, dataset)
         network, card = build(recipe, dataset, pretrained, world, model)
         _fit_head(recipe, dataset, network, card, pretrained, runtime)
-        folder = world.from_main(lambda: new_run(out, recipe, overwrite=overwrite))
+        folder = world.from_main(begin)
         trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
         fingerprint = _fingerprint(dataset, world)
         if world.is_main:
-            described = _describe(recipe, dataset, card, root, runtimes.environment(runtime), fingerprint)
+            described = describe(recipe, dataset, card, root, runtimes.environment(runtime), fingerprint)
             described["data"]["in_memory"] = not isinstance(data, str | os.PathLike)
-            write_recipe(folder, described | _describe_rest(trainer, card, pretrained))
+            write_recipe(folder, described | describe_rest(trainer, card, pretrained))
             folder.write_metrics([])
         if model is not None:
             trainer.save()  # the first weights are the caller's, and no seed makes them again
@@ -148,6 +164,22 @@ def _resume(
     recipe, values = world.from_main(folder.read_recipe)
     if world.from_main(folder.result.is_file):
         return folder.path
+    with ExitStack() as held:
+        world.from_main(lambda: held.enter_context(_held(folder.path)))
+        if world.is_main:
+            folder.remove_parts()
+        return _resume_held(folder, recipe, values, world, watching, data, model)
+
+
+def _resume_held(
+    folder: RunFolder,
+    recipe: Recipe,
+    values: dict[str, Any],
+    world: World,
+    watching: Observer,
+    data: DataLike | None,
+    model: nn.Module | None,
+) -> Path:
     _check_given(folder, values, data, model)
     runtime = _runtime_of(recipe, values["environment"], world)
     streamed = values["data"]["origin"].get("streamed", False)
@@ -165,15 +197,49 @@ def _resume(
             "or start a new run"
         )
     network, card = build(recipe, dataset, pretrained, world, model)
-    state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.checkpoint.is_file() else None)
+    state = world.from_main(lambda: checkpoint.load(folder.checkpoint) if folder.has_checkpoint() else None)
     if state is None:
         _fit_head(recipe, dataset, network, card, pretrained, runtime)
     trainer = Trainer(recipe, dataset, network, card.preprocessing, runtime, folder, watching)
     if state is not None:
-        trainer.restore(state)
+        _restore(trainer, state)
     elif world.is_main:  # killed within the first epoch: start over
         folder.write_metrics([])
     return _run(trainer, dataset, network, card)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock.hold(path, _RUN))
+        except OSError as error:
+            raise UserError(
+                f"cannot create the run folder {path.name} in {path.parent}: {reason_of(error)}: choose another --out"
+            ) from error
+        yield
+
+
+def _check_test(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise `UserError` where the result is to be measured on a test split that is known to be empty."""
+    counts = dataset.origin.get("files")
+    if recipe.open_test and isinstance(counts, dict) and counts.get("test", 1) == 0:
+        raise UserError(f"{dataset.name} has no test images ({dataset.origin['split']}): add some")
+
+
+def _restore(trainer: Trainer, state: checkpoint.TrainingState) -> None:
+    """Let `trainer` go on from `state`; raises `UserError` where the one does not fit the other."""
+    try:
+        if state.epoch > trainer.recipe.epochs or state.step > trainer.steps:
+            raise ValueError(f"it is of epoch {state.epoch}, step {state.step}")
+        trainer.restore(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the checkpoint {trainer.folder.checkpoint} is of another run: {reason}. Put back the run's own, or "
+            "start again with --overwrite"
+        ) from error
 
 
 def _check_given(folder: RunFolder, values: dict[str, Any], data: DataLike | None, model: nn.Module | None) -> None:
@@ -280,42 +346,3 @@ def _load(
             on_progress=on_progress,
         )
     return with_train_images(dataset, recipe.train_images, recipe.seed)
-
-
-def _describe_rest(trainer: Trainer, card: ModelCard, pretrained: PretrainedWeights | None) -> dict[str, Any]:
-    """What recipe.json says beside `_describe`, of runs that torchrun starts, begin trained, or shift colours."""
-    found: dict[str, Any] = {}
-    if trainer.world.launch is not None:
-        found["launch"] = trainer.world.launch
-    if card.model == weights.CUSTOM:
-        found["module"] = card.options["class"]
-    if pretrained is not None:
-        keeps_head = pretrained.fits_head(trainer.dataset.class_names)
-        found["pretrained"] = {**pretrained.to_json(), "last_layer": "kept" if keeps_head else "new"}
-    if trainer.colors is not None:
-        found["colors"] = trainer.colors.to_json()
-    return found
-
-
-def _describe(
-    recipe: Recipe,
-    dataset: Dataset,
-    card: ModelCard,
-    root: FileName | None,
-    environment: dict[str, object],
-    fingerprint: str,
-) -> dict[str, Any]:
-    """The values of recipe.json."""
-    return {
-        "recipe": to_dict(recipe),
-        "data": {
-            "root": None if root is None else str(Path(root).resolve()),
-            "class_names": list(dataset.class_names),
-            "n_train": len(dataset.train),
-            "n_val": 0 if dataset.val is None else len(dataset.val),
-            "fingerprint": fingerprint,
-            "origin": dataset.origin,
-        },
-        "preprocessing": to_dict(card.preprocessing),
-        "environment": environment,
-    }

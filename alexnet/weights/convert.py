@@ -192,6 +192,12 @@ def _default_scaling(what: str, model_name: str, in_channels: int) -> tuple[tupl
 def _fill(choice: Choice, *, is_bgr: bool) -> None:
     """Give the layers' values, as fp32, to the network, which is on the meta device."""
     values = [tensor for layer in choice.layers for tensor in (layer.weight, layer.bias)]
+    for tensor in values:
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"the weights for {choice.model_name} hold NaN or infinity: the training that made them failed, or "
+                "the file is damaged"
+            )
     state: dict[str, Tensor] = {
         name: tensor.detach().to(torch.float32, copy=True).contiguous()
         for (name, _), tensor in zip(expected_entries(choice.model), values, strict=True)

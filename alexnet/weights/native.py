@@ -1,7 +1,8 @@
 """The native format: `.safetensors` whose metadata holds the `ModelCard`.
 
-Metadata of a safetensors file maps strings to strings. Ours has three keys: `format` = "pt" (what other readers
-expect of torch tensors), `alexnet.format_version` and `alexnet.card`, the card as JSON.
+Metadata of a safetensors file maps strings to strings. Ours has these keys: `format` = "pt" (what other readers
+expect of torch tensors), `alexnet.format_version` and `alexnet.card`, the card as JSON; and a fourth,
+`alexnet.checksum`, over the card and over the tensors, which files of earlier versions lack.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from alexnet import checksum
 from alexnet.card import ModelCard
 from alexnet.errors import UserError
 from alexnet.files import atomic_write
@@ -27,6 +29,7 @@ from alexnet.weights._fit import empty_net, entries, mismatches
 FORMAT_VERSION = 1
 _VERSION_KEY = "alexnet.format_version"
 _CARD_KEY = "alexnet.card"
+_CHECKSUM_KEY = "alexnet.checksum"
 
 CUSTOM = "custom"
 """What a card calls a network that the user built."""
@@ -55,10 +58,12 @@ def save(path: str | Path, model: nn.Module, card: ModelCard, *, half: bool = Fa
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}  # tied weights are written twice
     else:
         _check_fit(empty_net(card.model, card.options), tensors, "this network", card)
+    told = json.dumps(to_dict(card), ensure_ascii=False, allow_nan=False)
     metadata = {
         "format": "pt",
         _VERSION_KEY: str(FORMAT_VERSION),
-        _CARD_KEY: json.dumps(to_dict(card), ensure_ascii=False, allow_nan=False),
+        _CARD_KEY: told,
+        _CHECKSUM_KEY: f"{checksum.of_bytes(told.encode())} {_sum_of(tensors)}",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
@@ -166,7 +171,29 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[dict[str, str], dict[str, 
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()} if with_tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is truncated or damaged: copy or make it again\n({error})") from None
+    _check_sums(path, metadata, tensors if with_tensors else None)
     return metadata, tensors
+
+
+def _sum_of(tensors: dict[str, Tensor]) -> str:
+    # As bytes, for numpy has no bfloat16.
+    return checksum.of_arrays(
+        {
+            f"{name} {tensor.dtype} {list(tensor.shape)}": tensor.reshape(-1).view(torch.uint8).numpy()
+            for name, tensor in tensors.items()
+        }
+    )
+
+
+def _check_sums(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor] | None) -> None:
+    """Raise `UserError` unless the card, and the tensors where they were read, are those that were written."""
+    if _CHECKSUM_KEY not in metadata:
+        return
+    of_card, _, of_tensors = metadata[_CHECKSUM_KEY].partition(" ")
+    sound = checksum.of_bytes(metadata.get(_CARD_KEY, "").encode()) == of_card
+    if not sound or (tensors is not None and _sum_of(tensors) != of_tensors):
+        what = "weights" if sound else "class names and settings"
+        raise UserError(f"{path} is damaged: its {what} differ from what was written; copy or make it again")
 
 
 def _parse_card(path: Path, metadata: dict[str, str]) -> ModelCard:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from alexnet import checksum
 from alexnet.errors import UserError
 
 
@@ -37,6 +38,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> object:
+    damage = checksum.damage_of_zip(path) if checksum.is_zip(path) else None
+    if damage is not None:
+        raise UserError(f"{path} is damaged ({damage}): copy it again")
     try:
         # torchvision's reference scripts keep their arguments beside the weights: a Namespace runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from alexnet import models
@@ -35,8 +37,10 @@ def saved(tmp_path, lenet):
 
 
 def metadata(path):
+    """What a file says of itself, without the checksum, so that it can be written with other content."""
     with path.open("rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
+        found = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
+    return {key: value for key, value in found.items() if key != "alexnet.checksum"}
 
 
 def test_round_trip_is_exact_to_the_bit(saved, lenet):
@@ -249,3 +253,37 @@ def test_cards_of_impossible_nets_are_refused(saved, options, message):
     save_file(load_file(saved), saved, found | {"alexnet.card": json.dumps(card)})
     with pytest.raises(UserError, match=message):
         load(saved)
+
+
+def test_every_flipped_bit_is_found_or_changes_nothing(saved):
+    written, (net, card) = saved.read_bytes(), native.load(saved)
+    whole = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    found = 0
+    for bit in random.Random(2012).sample(range(8 * len(written)), 300):
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        saved.write_bytes(changed)
+        try:
+            other, other_card = native.load(saved)
+        except UserError:
+            found += 1
+            continue
+        assert other_card == card
+        assert all(torch.equal(tensor, whole[name]) for name, tensor in other.state_dict().items()), bit
+    assert found >= 290
+
+
+def test_a_flipped_bit_of_a_value_is_named(saved):
+    written = bytearray(saved.read_bytes())
+    written[-2] ^= 1
+    saved.write_bytes(written)
+    with pytest.raises(UserError, match="is damaged: its weights differ from what was written"):
+        native.load(saved)
+
+
+def test_files_of_earlier_versions_have_no_checksum_and_load(saved):
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    del metadata["alexnet.checksum"]
+    save_file(load_file(saved), saved, metadata)
+    native.load(saved)

@@ -29,7 +29,7 @@ def fit_array(pixels_NHWC: NDArray[np.uint8], labels_N: NDArray[np.int64], own_p
     labels = torch.from_numpy(np.ascontiguousarray(labels_N, dtype=np.int64))
     if (px, px, spec.in_channels) == (H, W, C):
         return Images(torch.from_numpy(pixels_NHWC), labels)
-    fitted = np.empty((N, px, px, spec.in_channels), np.uint8)
+    fitted = allocate((N, px, px, spec.in_channels))
     for i in range(N):
         fitted[i] = fit_image(pixels_NHWC[i], px, spec.in_channels, spec.fit)
         if spec.on_progress is not None and ((i + 1) % _PROGRESS_IMAGES == 0 or i + 1 == N):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import io
+import math
 import pickle
 import tarfile
 import zlib
@@ -20,8 +20,10 @@ from alexnet.data.dataset import Images, SplitName
 from alexnet.data.images.arrays import fit_array
 from alexnet.data.sources.source import ImageSpec, Source
 from alexnet.errors import UserError
+from alexnet.files import reason_of
 
 _PX = 32
+_MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ def open_cifar(name: str, root: Path) -> Source | None:
     if store is None:
         return None
     meta = _unpickle(next(_members(store, [layout.meta]))[1], store / layout.meta)
-    names = _value(meta, layout.names_key, store / layout.meta)
-    class_names = tuple(text if isinstance(text, str) else bytes(text).decode() for text in names)
+    class_names = _names(_value(meta, layout.names_key, store / layout.meta), store / layout.meta)
 
     def read(split: SplitName, spec: ImageSpec) -> Images:
         pixels_NHWC, labels_N = _read_batches(store, layout.batches[split], layout.labels_key, len(class_names))
@@ -154,10 +155,10 @@ def _read_batches(
 
 
 def _batch(values: Any, labels_key: bytes, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    pixels, labels = _value(values, b"data", path), _value(values, labels_key, path)
+    pixels, labels = _value(values, b"data", path), _labels(_value(values, labels_key, path), path)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3 * _PX * _PX):
         raise UserError(f"{path} does not hold uint8 pixels of {len(labels)} images of 3 x {_PX} x {_PX}")
-    return pixels.reshape(-1, 3, _PX, _PX), np.array(labels, dtype=np.int64)
+    return pixels.reshape(-1, 3, _PX, _PX), labels
 
 
 def _value(values: Any, key: bytes, path: Path) -> Any:
@@ -170,14 +171,72 @@ def _value(values: Any, key: bytes, path: Path) -> Any:
 
 # --- pickles -----------------------------------------------------------------------------------------------------
 
-# What rebuilds arrays is allowed, under the names that numpy 1 and 2 have for it; anything else in a pickle could
-# run code.
+
+class _NoArray:
+    """In the place of numpy's dtype and array while a pickle is read: what it says of them, and no array yet.
+
+    numpy's own `__setstate__` takes any dtype, and an array of objects is one of pointers that the file could choose.
+    """
+
+    def __init__(self, *said: Any) -> None:
+        self.said: tuple[Any, ...] = said
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _DType(_NoArray):
+    """A dtype as a pickle describes it."""
+
+    def name(self) -> str:
+        """As numpy spells it, byte order included; raises `UnpicklingError` unless it is a plain number's."""
+        code = self.said[0] if self.said else None
+        code = code.decode("ascii") if isinstance(code, bytes) else code
+        if not isinstance(code, str) or code not in _NUMBERS:
+            raise pickle.UnpicklingError(f"it holds an array of {code!r}, not of numbers")
+        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "|"
+        order = order.decode("ascii") if isinstance(order, bytes) else order
+        return (order if order in ("<", ">") else "") + code
+
+
+class _Array(_NoArray):
+    """An array as a pickle describes it."""
+
+    def made(self) -> NDArray[Any]:
+        """The array; raises `UnpicklingError` for anything but numbers that the file holds all of."""
+        state = self.state
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise pickle.UnpicklingError("it holds an array without content")
+        _, shape, dtype, is_fortran, content = state
+        if not isinstance(dtype, _DType) or not isinstance(content, bytes):
+            raise pickle.UnpicklingError("it holds an array of other things than numbers")
+        if not isinstance(shape, tuple) or not all(type(side) is int and side >= 0 for side in shape):
+            raise pickle.UnpicklingError("it holds an array without a shape")
+        flat = np.frombuffer(content, dtype.name())
+        if len(shape) > _MOST_DIMENSIONS or math.prod(shape) != len(flat):
+            raise pickle.UnpicklingError(f"it holds an array of {len(flat)} numbers for the shape {shape}")
+        return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+_NUMBERS = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {"f4", "f8"}
+_MOST_DIMENSIONS = 4
+
+
+def _encoded(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
+    """What Python 3 writes for bytes in a pickle of protocol 2."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("it encodes text in an unknown way")
+    return text.encode("latin1")
+
+
+# All that such files name, under the names that numpy 1 and 2 have for it; nothing of numpy itself is called.
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],  # type: ignore[dict-item]
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],  # type: ignore[dict-item]
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DType,
+    ("_codecs", "encode"): _encoded,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
 }
 
 
@@ -188,8 +247,34 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _unpickle(data: bytes, path: Path) -> Any:
+def _unpickle(data: bytes, path: Path) -> dict[Any, Any]:
+    """The entries of a pickled dictionary, arrays made; raises `UserError` where there is anything unusual in it."""
     try:
-        return _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
+        values = _ArrayUnpickler(io.BytesIO(data), encoding="bytes").load()
+        if not isinstance(values, dict):
+            raise pickle.UnpicklingError(f"it holds {type(values).__name__}, not a dictionary")
+        return {key: value.made() if isinstance(value, _Array) else value for key, value in values.items()}
     except Exception as error:  # a broken pickle can raise nearly anything
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {reason_of(error)}") from error
+
+
+def _names(values: Any, path: Path) -> tuple[str, ...]:
+    """Class names, as texts or bytes."""
+    if not isinstance(values, list | tuple) or not 1 <= len(values) <= _MOST_CLASSES:
+        raise UserError(f"{path} does not hold a list of class names")
+    names = []
+    for each in values:
+        try:
+            names.append(each if isinstance(each, str) else bytes.decode(each))
+        except (TypeError, UnicodeDecodeError):
+            raise UserError(f"{path}: the class name {each!r} is no text") from None
+    return tuple(names)
+
+
+def _labels(values: Any, path: Path) -> NDArray[np.int64]:
+    """Labels, a list of whole numbers or an array of them."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    if isinstance(values, list) and all(type(each) is int and 0 <= each < _MOST_CLASSES for each in values):
+        return np.array(values, dtype=np.int64)
+    raise UserError(f"{path} does not hold a list of labels, whole numbers from 0 on")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from alexnet.errors import UserError
 from alexnet.files import reason_of
 
 _STEMS: dict[SplitName, str] = {"train": "train", "test": "t10k"}
+_LARGEST_BYTES = 2**32  # the largest set known, EMNIST, has 0.6 GB
 _UBYTE = 0x08  # the third byte of an IDX file: its dtype; the fourth is the number of dimensions
 
 # The files of these sets have the same names, and only their labels tell them apart.
@@ -60,7 +62,9 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             if header[:4] != bytes((0, 0, _UBYTE, dimensions)) or len(header) != 4 + 4 * dimensions:
                 raise UserError(f"{path} is not an IDX file of unsigned bytes with {dimensions} dimensions")
             shape = tuple(int(side) for side in np.frombuffer(header, ">u4", offset=4))
-            expected = int(np.prod(shape, dtype=np.int64))
+            expected = math.prod(shape)
+            if not 0 < expected <= _LARGEST_BYTES:
+                raise UserError(f"{path} is damaged: its header promises {' x '.join(map(str, shape))} values")
             # Into one buffer, a tensor over which can be written to; one byte more than due shows a file too long.
             data = bytearray(file.read(expected + 1))
     except (OSError, EOFError, zlib.error) as error:

@@ -25,6 +25,7 @@ from alexnet.data.images.arrays import allocate
 from alexnet.data.images.streamed import StreamedImages
 from alexnet.data.sources import imagenet
 from alexnet.data.sources.source import LARGEST_OWN_PX, ImageSpec, Source
+from alexnet.data.sources.survey import in_threads
 from alexnet.data.sources.tar_index import ENTRY, FORMAT, Index, index_of, read_slice, sample_at
 from alexnet.data.transforms.statistics import Moments
 from alexnet.errors import UserError
@@ -51,8 +52,8 @@ class Split:
     """`ENTRY` [N], in the shards' order."""
     sums: Moments | None = None
     """Over the pixels of all its images, where known."""
-    check: int = 0
-    """CRC of the shards' check sums, where known."""
+    sha256: tuple[str, ...] = ()
+    """Of the shards, as they were written, where known."""
 
 
 class ShardStore:
@@ -92,8 +93,19 @@ class ShardStore:
         return f"{self._split.shards[shard]} (image at byte {offset})"
 
     def fingerprint(self) -> int:
-        """CRC of the index and of the shards' check sums, where these are known."""
-        return zlib.crc32(self._split.index.tobytes(), self._split.check)
+        """CRC of the index and of the shards' check sums, all of whose bytes are read for it.
+
+        Raises:
+            UserError: a shard is not as it was written; names it.
+        """
+        found = list(in_threads(lambda turn: [sha256(self._split.shards[i]) for i in turn], len(self._split.shards)))
+        sums = [each for turn in found for each in turn]
+        for shard, one, expected in zip(self._split.shards, sums, self._split.sha256 or sums, strict=True):
+            if one != expected:
+                raise UserError(
+                    f"the shard {shard} is damaged: not the bytes that were written; copy or pack it again"
+                )
+        return zlib.crc32(self._split.index.tobytes(), zlib.crc32("".join(sums).encode()))
 
 
 def has_shards(path: Path) -> bool:
@@ -120,7 +132,7 @@ def open_shards(path: Path) -> Source:
     return Source(
         class_names=names,
         in_channels=3,
-        read=lambda split, spec: read_all(_stream(path, found, split, spec, own_px), spec),
+        read=lambda split, spec: read_all(_compared(_stream(path, found, split, spec, own_px)), spec),
         stream=lambda split, spec: _stream(path, found, split, spec, own_px),
         splits=tuple(found),
         n_images=sum(len(split.index) for split in found.values()),
@@ -194,13 +206,27 @@ def _by_manifest(path: Path, manifest: dict[str, Any]) -> dict[SplitName, Split]
             raise UserError(f"{path / values['index']} cannot be read: {reason_of(error)}; pack again") from error
         if index.dtype != ENTRY or len(index) != values["num_samples"]:
             raise UserError(f"{path / values['index']} does not fit {path / MANIFEST}: pack again")
+        _check_index(path, values, index, len(manifest["class_names"]))
         splits[name] = Split(
             shards=tuple(path / file for file in values["filenames"]),
             index=index,
             sums=Moments.from_json(values["rgb"]),
-            check=zlib.crc32("".join(values["sha256"]).encode()),
+            sha256=tuple(values["sha256"]),
         )
     return splits
+
+
+def _check_index(path: Path, values: dict[str, Any], index: Index, classes: int) -> None:
+    """Raise `UserError` where an entry of the index names a class, a shard or bytes that there are not."""
+    if not len(index):
+        return
+    bytes_N = np.array(values["bytes"], dtype=np.int64)
+    is_sound = (index["label"] >= 0) & (index["label"] < classes) & (index["shard"] < len(bytes_N))
+    ends_N = index["offset"].astype(np.float64) + index["size"]
+    is_sound &= ends_N <= bytes_N[np.minimum(index["shard"], len(bytes_N) - 1)]
+    if not is_sound.all():
+        where = int(np.flatnonzero(~is_sound)[0])
+        raise UserError(f"{path / values['index']} is damaged: entry {where} lies outside of the shards; pack again")
 
 
 def _check_size(shard: Path, expected: int) -> None:
@@ -270,6 +296,12 @@ def _stream(
         moments=split.sums if spec.in_channels == 3 and spec.fit == "crop" else None,
         fit=spec.fit,
     )
+
+
+def _compared(streamed: StreamedImages) -> StreamedImages:
+    """The images, once their shards were found to be as they were written; raises `UserError` otherwise."""
+    streamed.store.fingerprint()
+    return streamed
 
 
 def read_all(streamed: StreamedImages, spec: ImageSpec) -> Images:

@@ -22,6 +22,9 @@ FORMAT = 1
 ENTRY = np.dtype([("shard", "<u4"), ("size", "<u4"), ("offset", "<u8"), ("label", "<i4")])
 """An image in the index: 20 bytes, 26 MB for ImageNet."""
 
+LARGEST_LABELS = 100_000
+"""Classes that shards may have: more are a damaged label."""
+
 Index = NDArray[np.void]
 
 
@@ -55,9 +58,11 @@ def scan(shard: Path, number: int = 0) -> Index:
                     continue
                 if "cls" not in members:
                     raise UserError(f"{shard}: {key} has no .cls member with its label")
-                label = int(read_slice(shard, members["cls"].offset_data, members["cls"].size))
-                if label < 0:
-                    raise UserError(f"{shard}: {key} has the label {label}; labels count from 0")
+                label = int(read_slice(shard, members["cls"].offset_data, min(members["cls"].size, 32)))
+                if not 0 <= label < LARGEST_LABELS:
+                    raise UserError(
+                        f"{shard}: {key} has the label {label}; labels count from 0, to {LARGEST_LABELS - 1} at most"
+                    )
                 entries.append((number, image.size, image.offset_data, label))
             # tarfile takes a file that stops between two members for whole; a whole one ends with a block of zeros.
             if any(read_slice(shard, max(0, shard.stat().st_size - tarfile.BLOCKSIZE), tarfile.BLOCKSIZE)):

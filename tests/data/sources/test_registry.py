@@ -263,7 +263,7 @@ def test_a_pickle_cannot_run_code(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({b"data": np.zeros((1, 3), np.uint8), b"labels": [1]}, "does not hold uint8 pixels of 1 images"),
         ({b"data": np.zeros((1, 3072), np.float32), b"labels": [1]}, "does not hold uint8"),
         ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [12]}, "labels run to 12"),
-        ([1, 2], "has no entry"),
+        ([1, 2], "it holds list, not a dictionary"),
     ],
 )
 def test_a_wrong_batch_is_named(tmp_path: Path, content: Any, message: str) -> None:
