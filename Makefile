@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 
 # The quick tests, minutes on two cores; ARGS="--cov" also measures their coverage.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 # All of them.
 test-all: test

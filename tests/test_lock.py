@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -17,22 +18,24 @@ from alexnet import lock
 from alexnet.errors import UserError
 
 
-def hold_until_told(folder: str, begun: Any, end: Any) -> None:
+def hold_until_told(folder: str, line: Any) -> None:
     with lock.hold(folder):
-        begun.set()
-        end.wait(900)
+        line.send("held")
+        line.recv()
 
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Any:
     """Another process that holds `tmp_path / "run"`."""
     context = multiprocessing.get_context("spawn")
-    begun, end = context.Event(), context.Event()
-    process = context.Process(target=hold_until_told, args=(str(tmp_path / "run"), begun, end))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=hold_until_told, args=(str(tmp_path / "run"), theirs))
     process.start()
-    assert begun.wait(900)
+    theirs.close()
+    assert ours.recv() == "held"
     yield process
-    end.set()
+    with contextlib.suppress(OSError):  # a pipe, unlike an event, does not wait for a process that was killed
+        ours.send("go")
     process.join(900)
 
 

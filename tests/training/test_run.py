@@ -103,11 +103,11 @@ def test_the_test_split_stays_closed_where_the_recipe_says_so(small_data: Data, 
     assert result["val_top1"] == last["val_top1"]
     assert result["val_loss"] == pytest.approx(last["val_loss"], rel=1e-5)
     page = (run / "report.html").read_text()
-    assert "Val top-1" in page
+    assert "Top-1, validation split" in page
     assert "12 images of the val split." in page
     assert "played no part in training" not in page
     assert "33 train, 12 val, the test split left closed" in page
-    assert "Test top-1" not in page
+    assert "Top-1, test split" not in page
 
 
 def test_the_test_split_is_opened_once_at_the_end(small_data: Data, tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_the_test_split_is_opened_once_at_the_end(small_data: Data, tmp_path, mo
     assert {f"test_{figure}" for figure in FIGURES} <= result.keys()
     assert "val_top1" not in result
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Test top-1" in page
+    assert "Top-1, test split" in page
     assert "33 train, 12 val, 12 test images" in page
     assert "which played no part in training" in page
 
