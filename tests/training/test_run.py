@@ -104,7 +104,7 @@ def test_the_test_split_stays_closed_where_the_recipe_says_so(small_data: Data, 
     assert result["val_loss"] == pytest.approx(last["val_loss"], rel=1e-5)
     page = (run / "report.html").read_text()
     assert "Top-1, validation split" in page
-    assert "12 images of the val split." in page
+    assert "12 images of the validation split." in page
     assert "played no part in training" not in page
     assert "33 train, 12 val, the test split left closed" in page
     assert "Top-1, test split" not in page
