@@ -100,6 +100,7 @@ NAV = (
             Page("Extend it", "擴充", "docs/extending.md"),
             Page("Decisions and dead ends", "決定與死路", "docs/decisions.md"),
             Page("Changes", "變更紀錄", "CHANGELOG.md"),
+            Page("Security", "安全性", "SECURITY.md"),
             Page("Code of conduct", "行為準則", "CODE_OF_CONDUCT.md"),
         ),
     ),

@@ -42,7 +42,7 @@ DROP = """([name, text, type]) => {
 }"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'alexnet[dev]'")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
