@@ -40,6 +40,7 @@ def chromium() -> Iterator[Any]:
 def tab(chromium) -> Iterator[Any]:
     """An English page that must not have complained, nor asked anyone but the service."""
     context = chromium.new_context(locale="en-GB", permissions=["camera", "clipboard-read", "clipboard-write"])
+    context.set_default_timeout(300_000)
     tab = context.new_page()
     complaints, asked = [], []
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -58,7 +59,7 @@ def open_page(tab, running, path: str = "/"):
     tab.wait_for_selector("html[data-ready]")
 
 
-def until(tab, expression: str, argument: Any = None, timeout_s: float = 30):
+def until(tab, expression: str, argument: Any = None, timeout_s: float = 300):
     """Wait for it from outside, as the page's policy forbids to evaluate text within."""
     deadline = time.monotonic() + timeout_s
     while not tab.evaluate(expression, argument):
@@ -196,7 +197,7 @@ def test_bad_files_are_named(tab, service, photo):
 def test_camera(tab, service):
     open_page(tab, service)
     tab.click("#camera")
-    tab.wait_for_selector("#bars li", timeout=30_000)
+    tab.wait_for_selector("#bars li", timeout=300_000)
     assert tab.locator("#video").is_visible()
     assert tab.text_content("#camera") == ENGLISH["input.camera_stop"]
     assert tab.text_content("#verdict")
@@ -242,7 +243,7 @@ def test_labels(tab, start, tiny_file, photo, tmp_path):
     # A training that cannot succeed says why.
     tab.fill("#minutes", "0.1")
     tab.click("#retrain-start")
-    until(tab, "document.querySelector('#retrain-state').textContent.startsWith('The training failed')", timeout_s=60)
+    until(tab, "document.querySelector('#retrain-state').textContent.startsWith('The training failed')")
     assert tab.locator("#retrain-start").is_visible()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -97,6 +98,7 @@ class Open:
 
     def __call__(self, path: Path, *, before: str = "", wait: bool = True, **options: Any) -> Any:
         context = self.browser.new_context(**{"locale": "en-US", "reduced_motion": "reduce", **options})
+        context.set_default_timeout(300_000)
         self.contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text))
@@ -130,7 +132,7 @@ def png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def until(page: Any, expression: str, timeout_s: float = 15.0) -> None:
+def until(page: Any, expression: str, timeout_s: float = 300.0) -> None:
     """Wait until a JavaScript expression holds; the page's policy forbids what `wait_for_function` does."""
     end = time.monotonic() + timeout_s
     while not page.evaluate(f"() => Boolean({expression})"):
@@ -328,8 +330,11 @@ def test_languages(show, page_file):
         page.evaluate("window.alexnet.language('fr')")
 
 
+SCORES = "[...document.querySelectorAll('#bars .share')].map((each) => each.textContent)"
+
+
 def scores(page) -> list[str]:
-    return page.eval_on_selector_all("#bars .share", "all => all.map((each) => each.textContent)")
+    return page.evaluate(SCORES)
 
 
 def test_a_channel_is_switched_off_by_hand_and_by_keyboard(show, net, page_file):
@@ -338,19 +343,20 @@ def test_a_channel_is_switched_off_by_hand_and_by_keyboard(show, net, page_file)
     page.focus(".level:nth-child(2) canvas")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    slider = page.locator(".level:nth-child(2) canvas")
-    assert slider.get_attribute("aria-valuetext") == "2 of 32, on"
-    assert page.inner_text("#detail-title") == "conv2, channel 2"
+    slider = "document.querySelector('.level:nth-child(2) canvas').ariaValueText"
+    until(page, f"{slider} === '2 of 32, on'")
+    until(page, "document.getElementById('detail-title').textContent === 'conv2, channel 2'")
     page.keyboard.press("x")
-    page.wait_for_selector("#all-on:not([hidden])")
-    assert slider.get_attribute("aria-valuetext") == "2 of 32, switched off"
-    assert page.get_attribute("#detail .switch", "aria-checked") == "false"
+    until(page, f"{slider} === '2 of 32, switched off'")
+    until(page, "document.querySelector('#detail .switch').ariaChecked === 'false'")
     page.click("#all-on")
-    page.wait_for_selector("#all-on", state="hidden")
-    assert scores(page) == before
+    until(page, "document.getElementById('all-on').hidden")
+    until(
+        page,
+        f"JSON.stringify({SCORES}) === {json.dumps(json.dumps(before, separators=(',', ':'), ensure_ascii=False))}",
+    )
     page.click("#detail .switch")
-    page.wait_for_selector("#all-on:not([hidden])")
-    assert "(1)" in page.inner_text("#all-on")
+    until(page, "document.getElementById('all-on').textContent.includes('(1)')")
 
 
 @pytest.mark.parametrize(("level", "layer"), [(1, "act1"), (3, "act3"), (4, "act4")])
