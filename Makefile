@@ -2,11 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-
-# On Linux the usual build of PyTorch is for CUDA, 5 GB; without an NVIDIA GPU the CPU's is taken, 0.5 GB.
-CPU_INDEX := https://download.pytorch.org/whl/cpu
-NEEDS_NO_CPU_BUILD := [ "$$(uname)" != Linux ] || command -v nvidia-smi > /dev/null
 
 .PHONY: demo test test-all lint wheel docs bench clean
 
@@ -45,7 +40,5 @@ $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing alexnet and what it needs into $(VENV) (PyTorch is large: minutes on the first run)"
-	@$(NEEDS_NO_CPU_BUILD) || { $(PIP) --retries 0 --timeout 15 --index-url $(CPU_INDEX) torch torchvision \
-		|| echo "no CPU build of PyTorch could be had from $(CPU_INDEX): taking the usual one"; }
-	$(PIP) --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
