@@ -3,7 +3,7 @@
 A lock is a file `.lock` in the folder, held with the operating system's own lock (`flock`, on Windows `locking`): it
 goes with its process, however that ends, so one that a killed process left is simply taken over. The file says who
 holds it. Where the file system knows no locks (some network ones), what the file says has to do: a process of this
-host that is no more does not count.
+host that has exited does not count.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_other_threads_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There what the file says decides: a process that is no more does not count, one of another host does."""
+    """There what the file says decides: a process that has exited does not count, one of another host does."""
     fcntl = pytest.importorskip("fcntl")
 
     def refuse(*_: Any) -> None:

@@ -109,7 +109,7 @@ WORDS: Table = {
     "trials_top1": ("Validation top-1", "驗證 Top-1"),
     "trials_taken": ("taken", "採用"),
     # Confusions
-    "matrix_title": ("What is taken for what", "什麼被認成什麼"),
+    "matrix_title": ("Confusion matrix", "混淆矩陣"),
     "matrix_guide": (
         "Each row is a true class, each column an answer, each number a count of images. Right answers lie on the diagonal, in blue; mistakes off it, in orange, stronger the larger the part of the row that goes wrong that way. Two classes that are each taken for the other look alike to the {subject}.",
         "每一列是真實類別，每一欄是答案，數字是影像張數。答對的落在對角線上，以藍色表示；答錯的落在對角線外，以橘色表示，占該列比例越大顏色越深。若兩個類別常互相認錯，表示在{subject}眼中它們很像。",
