@@ -52,11 +52,6 @@ class RunFolder:
         return self.path / "checkpoint" / "previous.pt"
 
     @property
-    def checksums(self) -> Path:
-        """Checksums of a finished run's files, for `alexnet verify`."""
-        return self.path / "checksums.json"
-
-    @property
     def model(self) -> Path:
         """The final weights."""
         return self.path / "model.safetensors"
@@ -195,7 +190,6 @@ def _remove_run(folder: RunFolder) -> None:
     checkpoints = (folder.checkpoint, folder.previous_checkpoint)
     for part in (folder.recipe, folder.metrics, *checkpoints, folder.model, folder.result, folder.report):
         part.unlink(missing_ok=True)
-    folder.checksums.unlink(missing_ok=True)
     folder.remove_parts()
 
 

@@ -32,7 +32,7 @@ def fit_last_layer(
     """Set the last layer of `model` to a linear probe of its pretrained features of `images`.
 
     These are the features of its last hidden layer but one, which the last hidden layer passes on: the last one knows
-    most of the classes of the pretraining and serves others worse (Donahue 2014; benchmarks/RESULTS.md). Fine-tuning
+    most of the classes of the pretraining and serves others worse (Donahue 2014). Fine-tuning
     that begins so keeps more of the features than with a random last layer (Kumar 2022). The L2 penalty is chosen on
     a quarter of the images, where there are four of each class or more.
 
